@@ -1,0 +1,323 @@
+"""Reading rows from JSONL, JSON, Parquet, CSV, text files, folders and saved HF datasets (`.gz` and `.zst` where it is text).
+
+Rows are streamed: a source never sits in memory. Whatever is wrong with a file is one `InputError` with file, line and
+column.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+
+from tilth.errors import InputError, UsageError, did_you_mean
+from tilth.rows.row import Row, digest, source_id
+
+TABLES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow")
+TEXTS = (".txt", ".md")
+MAX_LINE = 64 * 2**20
+"""A line beyond 64 MiB is taken for a file that is not JSON Lines."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Files that hold rows, in a fixed order.
+
+    Args:
+        path: what the user named.
+        files: the files read, sorted by name.
+        hashes: BLAKE2b of each file's bytes, in the same order.
+        map: new column name to old column name.
+    """
+
+    path: Path
+    files: tuple[Path, ...]
+    hashes: tuple[str, ...]
+    map: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def hash(self) -> str:
+        """One hash of all files' bytes, in order."""
+        return self.hashes[0] if len(self.hashes) == 1 else digest(*self.hashes)
+
+    def __iter__(self) -> Iterator[Row]:
+        """Stream the rows; ids derive from file hash and row index.
+
+        Raises:
+            InputError: a file cannot be read as what its name says.
+        """
+        empty = True
+        for file, file_hash in zip(self.files, self.hashes, strict=True):
+            for index, columns in enumerate(_records(file)):
+                empty = False
+                yield Row(_renamed(columns, self.map, file, index) if self.map else columns, source_id(file_hash, index))
+        if empty:
+            raise InputError("no rows", where=str(self.path), todo="give a file with at least one row")
+
+
+def open_source(path: str | Path, map: Mapping[str, str] | None = None) -> Source:
+    """Find and hash the files behind `path` (a file or a folder of files); rows are read when iterated.
+
+    Args:
+        path: a file or folder.
+        map: columns to rename, new name to old name.
+
+    Raises:
+        InputError: nothing readable is there.
+    """
+    path = Path(path)
+    if not path.exists():
+        near = did_you_mean(path.name, [p.name for p in path.parent.iterdir()]) if path.parent.is_dir() else ""
+        raise InputError("no such file or folder", where=str(path), todo=near if near.startswith("did") else "check the path")
+    files = _files_in(path) if path.is_dir() else [path]
+    try:
+        hashes = tuple(_hash_file(f) for f in files)
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", where=str(error.filename or path), todo="check its permissions") from error
+    return Source(path, tuple(files), hashes, dict(map or {}))
+
+
+def read_rows(path: str | Path, map: Mapping[str, str] | None = None) -> list[Row]:
+    """All rows of a source, for verbs that work on whole tables.
+
+    When every row has a non-empty string ``id`` of its own and no two are equal, those ids are the rows' ids, so that a
+    table that tilth wrote, or the user numbered, keeps them; otherwise ids derive from the file as in `Source`.
+    """
+    rows = list(open_source(path, map))
+    own = {r["id"] for r in rows if isinstance(r.get("id"), str) and r["id"]}
+    if len(own) == len(rows):
+        return [Row(r, r["id"]) for r in rows]
+    return rows
+
+
+def parse_map(pairs: list[str]) -> dict[str, str]:
+    """``new=old`` words from the command line to a column map.
+
+    Raises:
+        UsageError: a word is not ``new=old``, or a name is mapped twice.
+    """
+    found: dict[str, str] = {}
+    for pair in pairs:
+        new, sep, old = pair.partition("=")
+        if not (sep and new and old):
+            raise UsageError(f"--map {pair} is not new=old", todo="for example --map prompt=question")
+        if new in found or old in found.values():
+            raise UsageError(f"--map names '{new if new in found else old}' twice", todo="map each column once")
+        found[new] = old
+    return found
+
+
+def _renamed(columns: dict[str, Any], map: Mapping[str, str], file: Path, index: int) -> dict[str, Any]:
+    old_to_new = {old: new for new, old in map.items()}
+    for old, new in old_to_new.items():
+        if old not in columns:
+            raise InputError(f"no column '{old}' to map to '{new}'", where=f"{file}, row {index + 1}", todo=did_you_mean(old, columns))
+        if new in columns and new not in old_to_new:
+            raise InputError(
+                f"'{old}' is mapped to '{new}', but the row has a column '{new}' already", where=f"{file}, row {index + 1}",
+                todo=f"move it away too, for example --map old_{new}={new}",
+            )  # fmt: skip
+    return {old_to_new.get(name, name): value for name, value in columns.items()}
+
+
+def _files_in(folder: Path) -> list[Path]:
+    if (folder / "plan.yaml").is_file() and (folder / "data" / "kept").is_dir():
+        folder = folder / "data" / "kept"
+    found = sorted(p for p in folder.rglob("*") if p.is_file() and _kind(p) and not any(part.startswith(".") for part in p.relative_to(folder).parts))
+    if (folder / "dataset_info.json").is_file() or (folder / "dataset_dict.json").is_file():
+        found = [p for p in found if p.suffix == ".arrow"]
+    if not found:
+        raise InputError("no file in this folder can be read as rows", where=str(folder), todo=f"give files ending in {', '.join(TABLES + TEXTS)}")
+    return found
+
+
+def _hash_file(path: Path) -> str:
+    hasher = hashlib.blake2b(digest_size=16)
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            hasher.update(block)
+    return hasher.hexdigest()
+
+
+def _kind(path: Path) -> str:
+    name = path.name.lower()
+    for packed in (".gz", ".zst"):
+        name = name.removesuffix(packed)
+    return next((end for end in TABLES + TEXTS if name.endswith(end)), "")
+
+
+def _records(path: Path) -> Iterator[dict[str, Any]]:
+    kind = _kind(path)
+    if kind in (".jsonl", ".ndjson"):
+        return _jsonl(path)
+    if kind == ".json":
+        return _json(path)
+    if kind in (".csv", ".tsv"):
+        return _csv(path, "\t" if kind == ".tsv" else ",")
+    if kind == ".parquet":
+        return _parquet(path)
+    if kind == ".arrow":
+        return _arrow(path)
+    if kind in TEXTS:
+        return _text(path)
+    raise InputError(f"'{path.suffix or path.name}' is not a kind of file that holds rows", where=str(path), todo=f"give a file ending in {', '.join(TABLES + TEXTS)}")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    try:
+        if path.name.lower().endswith(".gz"):
+            with gzip.open(path, "rb") as file:
+                yield file  # type: ignore[misc]
+        elif path.name.lower().endswith(".zst"):
+            raise InputError("Zstandard files are not read", where=str(path), todo="unpack it first: zstd -d FILE")
+        else:
+            with path.open("rb") as file:
+                yield file
+    except (EOFError, gzip.BadGzipFile) as error:
+        raise InputError(f"the compressed file is damaged or cut off ({error})", where=str(path), todo="fetch or write the file again") from error
+
+
+def _jsonl(path: Path) -> Iterator[dict[str, Any]]:
+    with _opened(path) as file:
+        number = 0
+        while line := file.readline(MAX_LINE):
+            number += 1
+            if len(line) >= MAX_LINE:
+                raise InputError(f"a line of more than {MAX_LINE >> 20} MiB", where=f"{path}, line {number}", todo="this is not JSON Lines: one JSON object a line is expected")
+            if number == 1:
+                line = line.removeprefix(b"\xef\xbb\xbf")
+            if not line.strip():
+                continue
+            yield _json_object(line, path, number, ended=line.endswith(b"\n"))
+
+
+def _json_object(line: bytes, path: Path, number: int, *, ended: bool) -> dict[str, Any]:
+    where = f"{path}, line {number}"
+    try:
+        value = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        if b"\0" in line[:4096]:
+            raise InputError("the file is binary, not JSON Lines", where=where, todo="give a text file with one JSON object a line") from error
+        try:
+            line.decode("utf-8")
+        except UnicodeDecodeError as bad:
+            raise InputError(f"byte {bad.start + 1} is not UTF-8", where=where, todo="save the file as UTF-8, for example iconv -f LATIN1 -t UTF-8") from error
+        half = "" if ended else "; it is the last line and has no line end: the file looks half-written"
+        raise InputError(f"not valid JSON ({error.msg} at column {error.colno}){half}", where=where, todo="mend or remove this line") from error
+    if not isinstance(value, dict):
+        raise InputError(f"a JSON {_json_type(value)} where an object is expected", where=where, todo='write each row as {"column": value, ...}')
+    if any(line.count(b'"' + key.encode() + b'"') > 1 for key in value):
+        _refuse_repeated(line, where)
+    return value
+
+
+def _refuse_repeated(text: bytes, where: str) -> None:
+    depth_keys: list[list[str]] = []
+
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        depth_keys.append([k for k, _ in items])
+        return dict(items)
+
+    json.loads(text, object_pairs_hook=pairs)
+    top = depth_keys[-1]
+    twice = next((k for k in top if top.count(k) > 1), None)
+    if twice is not None:
+        raise InputError(f"column '{twice}' stands twice in the row", where=where, todo="give each column its own name")
+
+
+def _json_type(value: object) -> str:
+    return {list: "array", str: "string", bool: "boolean", int: "number", float: "number"}.get(type(value), "null")
+
+
+def _json(path: Path) -> Iterator[dict[str, Any]]:
+    with _opened(path) as file:
+        start = file.read(4096).lstrip()
+    if not start.startswith(b"["):
+        yield from _jsonl(path)
+        return
+    with _opened(path) as file:
+        try:
+            rows = orjson.loads(file.read())
+        except orjson.JSONDecodeError as error:
+            raise InputError(f"not valid JSON ({error.msg} at line {error.lineno}, column {error.colno})", where=str(path), todo="mend the file") from error
+    for index, row in enumerate(rows):
+        if not isinstance(row, dict):
+            raise InputError(f"a JSON {_json_type(row)} where an object is expected", where=f"{path}, row {index + 1}", todo='write each row as {"column": value, ...}')
+        yield row
+
+
+def _csv(path: Path, delimiter: str) -> Iterator[dict[str, Any]]:
+    with _opened(path) as raw:
+        reader = csv.reader(io.TextIOWrapper(raw, encoding="utf-8-sig", newline=""), delimiter=delimiter, strict=True)
+        try:
+            header = next(reader, [])
+            twice = next((name for name in header if header.count(name) > 1), None)
+            if twice is not None:
+                raise InputError(f"column '{twice}' stands twice in the header", where=f"{path}, line 1", todo="give each column its own name")
+            for cells in reader:
+                if not cells:
+                    continue
+                if len(cells) != len(header):
+                    raise InputError(
+                        f"{len(cells)} cells where the header has {len(header)} columns", where=f"{path}, line {reader.line_num}",
+                        todo="quote cells that hold commas or line ends",
+                    )  # fmt: skip
+                yield dict(zip(header, cells, strict=True))
+        except UnicodeDecodeError as error:
+            raise InputError(f"byte {error.start + 1} of a block is not UTF-8", where=f"{path}, after line {reader.line_num}", todo="save the file as UTF-8") from error
+        except csv.Error as error:
+            raise InputError(f"not valid CSV ({error})", where=f"{path}, line {reader.line_num}", todo="mend this line") from error
+
+
+def _parquet(path: Path) -> Iterator[dict[str, Any]]:
+    import polars as pl
+
+    try:
+        total = pl.scan_parquet(path).select(pl.len()).collect().item()
+        for start in range(0, total, 10_000):
+            yield from _plain(pl.read_parquet(path, n_rows=10_000, row_index_name=None) if total <= 10_000 else pl.scan_parquet(path).slice(start, 10_000).collect(), path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise InputError(f"not a readable Parquet file ({str(error).splitlines()[0]})", where=str(path), todo="write the file again") from error
+
+
+def _arrow(path: Path) -> Iterator[dict[str, Any]]:
+    import polars as pl
+
+    try:
+        frame = pl.read_ipc_stream(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise InputError(f"not a readable Arrow file ({str(error).splitlines()[0]})", where=str(path), todo="save the dataset again") from error
+    yield from _plain(frame, path)
+
+
+def _plain(frame: Any, path: Path) -> Iterator[dict[str, Any]]:
+    for name, kind in frame.schema.items():
+        if "Binary" in str(kind) or "Object" in str(kind):
+            raise InputError(f"column '{name}' holds {kind}, which is not plain JSON", where=str(path), todo="drop or convert the column")
+        if any(word in str(kind) for word in ("Date", "Time", "Duration", "Decimal", "Categorical", "Enum")):
+            frame = frame.with_columns(frame[name].cast(str))
+    yield from frame.iter_rows(named=True)
+
+
+def _text(path: Path) -> Iterator[dict[str, Any]]:
+    """A text file is a list: each non-empty line is one row with the column `text`."""
+    with _opened(path) as file:
+        for number, line in enumerate(file, 1):
+            if b"\0" in line:
+                raise InputError("the file is binary, not text", where=f"{path}, line {number}", todo="give a text file")
+            try:
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+            except UnicodeDecodeError as error:
+                raise InputError(f"byte {error.start + 1} is not UTF-8", where=f"{path}, line {number}", todo="save the file as UTF-8") from error
+            if text:
+                yield {"text": text}
