@@ -1,8 +1,8 @@
-"""What every room's tests share: the real data, what may be missing on a machine, and the time each room takes.
+"""What every room's tests share: the real data, what a machine may lack, and the time each room takes.
 
-A test that needs bubblewrap, a browser or torch says so with a marker (`sandbox`, `browser`, `train`) or the fixture
-of that name; without it the test is skipped with the reason, and under ``CI=true`` it fails instead, so that a machine
-that lacks something cannot pass by testing less. Real data comes through ``TILTH_DATA``.
+A test that needs bubblewrap, a browser or torch says so with a marker (`sandbox`, `browser`, `train`) or a
+fixture (`needs_...`). Without it the test is skipped with the reason; under ``CI=true`` it fails instead, so that
+a machine that lacks something cannot pass by testing less. Real data comes through ``TILTH_DATA``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# Several test processes share few cores: one thread each is faster, and torch is far slower with more than it has.
+# Several test processes share few cores: one thread each is faster, and torch is far slower with more.
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -29,7 +29,16 @@ settings.load_profile("tilth")
 
 # Seconds of one core that a room's tests may take in `make test`; a room not named has DEFAULT_BUDGET.
 DEFAULT_BUDGET = 30
-BUDGETS = {"cli": 120, "docs": 90, "engine": 60, "project": 90, "recipes": 60, "report": 60, "train": 120, "verify": 60}
+BUDGETS = {
+    "cli": 120,
+    "docs": 90,
+    "engine": 60,
+    "project": 90,
+    "recipes": 60,
+    "report": 60,
+    "train": 120,
+    "verify": 60,
+}
 
 _seconds: dict[str, float] = defaultdict(float)
 
