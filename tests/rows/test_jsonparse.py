@@ -47,10 +47,25 @@ REPAIRED = [
     ('Draft: {"a": 1}. Final: {"a": 2}.', {"a": 2}),
 ]
 REFUSED = [
-    "", "no json here", '{"a": 1', '{"a": [{"b": 1}, {"b": 2}, {"b"', '```json\n{"a": [{"b": 1}, {"b":\n```', "[1, 2", '{"a": "cut',
-    '<think>never ends {"a": 1}', '{"a": NaN}', "[Infinity]", '{"a" 1 "b" 2}', '{"a": 1]', "{1: 2}", '{"a": __import__("os")}',
-    "[" * 100_000, '{"a":' * 50_000, "{" + "'a': (1, 2)}", '"half \\ud83d"',
-]  # fmt: skip
+    "",
+    "no json here",
+    '{"a": 1',
+    '{"a": [{"b": 1}, {"b": 2}, {"b"',
+    '```json\n{"a": [{"b": 1}, {"b":\n```',
+    "[1, 2",
+    '{"a": "cut',
+    '<think>never ends {"a": 1}',
+    '{"a": NaN}',
+    "[Infinity]",
+    '{"a" 1 "b" 2}',
+    '{"a": 1]',
+    "{1: 2}",
+    '{"a": __import__("os")}',
+    "[" * 100_000,
+    '{"a":' * 50_000,
+    "{" + "'a': (1, 2)}",
+    '"half \\ud83d"',
+]
 
 
 @pytest.mark.parametrize(("text", "value"), PLAIN)

@@ -1,8 +1,8 @@
 """Reading a JSON value out of what a model wrote, in layers, each more forgiving and none of them guessing.
 
-Strict JSON first; then without reasoning tags; then inside code fences; then the outermost object or array in the prose;
-last, small repairs of a value whose brackets balance (flagged). A value that is cut off is refused, never completed, and
-its inner parts are never taken for the whole. Knows no schema and no method.
+Strict JSON first; then without reasoning tags; then inside code fences; then the outermost object or array in
+the prose; last, small repairs of a value whose brackets balance (flagged). A value that is cut off is refused,
+never completed, and its inner parts are never taken for the whole. Knows no schema and no method.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def json_value(text: str) -> tuple[Any, bool]:
         text: what the model wrote.
 
     Returns:
-        The value, and whether reading it took a repair or a choice among several values (the last of similar size is
-        taken; a reply made of objects alone, one after another, is their list).
+        The value, and whether reading it took a repair or a choice among several values (the last of similar
+        size is taken; a reply made of objects alone, one after another, is their list).
 
     Raises:
         ValueError: no value, a value that is cut off, or one beyond repair.
@@ -71,7 +71,7 @@ def json_value(text: str) -> tuple[Any, bool]:
 
 
 def without_reasoning(text: str) -> str:
-    """The text after a leading ``<think>...</think>`` (or a lone ``</think>``, whose opening stood in the prompt).
+    """The text after ``<think>...</think>``, or after a ``</think>`` whose opening stood in the prompt.
 
     Raises:
         ValueError: the reasoning never ends, so there is no answer.
@@ -167,8 +167,8 @@ def _balanced_end(text: str, start: int) -> int:
 def _repaired(text: str) -> Any:
     """A value whose brackets balance, after small repairs that add no content.
 
-    Trailing commas, comments, Python's constants, bare keys, raw line ends in strings, backslashes that were not doubled,
-    halves of surrogate pairs; and Python literals with single quotes.
+    Trailing commas, comments, Python's constants, bare keys, raw line ends in strings, backslashes that were not
+    doubled, halves of surrogate pairs; and Python literals with single quotes.
     """
     if _BAD_ESCAPE.search(text.replace("\\\\", "")):
         text = re.sub(
