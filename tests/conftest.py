@@ -1,8 +1,8 @@
 """What every room's tests share: the real data, what a machine may lack, and the time each room takes.
 
 A test that needs bubblewrap, a browser or torch says so with a marker (`sandbox`, `browser`, `train`) or a
-fixture (`needs_...`). Without it the test is skipped with the reason; under ``CI=true`` it fails instead, so that
-a machine that lacks something cannot pass by testing less. Real data comes through ``TILTH_DATA``.
+fixture (`needs_...`). Without it the test is skipped with the reason; under ``CI=true`` it fails, so that a
+machine that lacks something cannot pass by testing less. Real data comes through ``TILTH_DATA``.
 """
 
 from __future__ import annotations
