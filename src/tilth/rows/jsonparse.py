@@ -1,8 +1,8 @@
 """Reading a JSON value out of what a model wrote, in layers, each more forgiving and none of them guessing.
 
 Strict JSON first; then without reasoning tags; then inside code fences; then the outermost object or array in
-the prose; last, small repairs of a value whose brackets balance (flagged). A value that is cut off is refused,
-never completed, and its inner parts are never taken for the whole. Knows no schema and no method.
+the prose; last, small repairs of a value whose brackets balance (flagged). A value that is cut off is
+refused, never completed, and its inner parts are never taken for the whole. Knows no schema and no method.
 """
 
 from __future__ import annotations
@@ -167,8 +167,8 @@ def _balanced_end(text: str, start: int) -> int:
 def _repaired(text: str) -> Any:
     """A value whose brackets balance, after small repairs that add no content.
 
-    Trailing commas, comments, Python's constants, bare keys, raw line ends in strings, backslashes that were not
-    doubled, halves of surrogate pairs; and Python literals with single quotes.
+    Trailing commas, comments, Python's constants, bare keys, raw line ends in strings, backslashes that were
+    not doubled, halves of surrogate pairs; and Python literals with single quotes.
     """
     if _BAD_ESCAPE.search(text.replace("\\\\", "")):
         text = re.sub(
