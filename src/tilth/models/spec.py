@@ -1,0 +1,179 @@
+"""Which model a SPEC names, and with which options. Knows how SPECs are spelt, not what any model does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
+
+from tilth.errors import UsageError, did_you_mean
+from tilth.models.base import Model
+from tilth.registry import Registry
+
+T = TypeVar("T")
+
+MODELS = Registry(
+    "models",
+    {
+        "batch": "tilth.models.spec:open_batch",
+        "hf": "tilth.models.hf:open_hf",
+        "hostile": "tilth.models.hostile:open_hostile",
+        "http": "tilth.models.endpoint:open_url",
+        "https": "tilth.models.endpoint:open_url",
+        "nano": "tilth.models.spec:open_nano",
+        "noisy-judge": "tilth.models.judge:open_judge",
+        "openai": "tilth.models.endpoint:open_openai",
+        "oracle": "tilth.models.oracle:open_oracle",
+        "replay": "tilth.models.replay:open_replay",
+        "vllm": "tilth.models.vllm:open_vllm",
+    },
+)
+"""Kinds of models: id to a function that takes a `Spec` and returns a `Model`."""
+
+SPELLINGS = (
+    "openai:NAME, http://host:port/v1#NAME, hf:PATH, vllm:PATH, nano, replay:FILE, "
+    "oracle:WORLD?error=.1, noisy-judge?rho=.1&phi=.9, hostile"
+)
+_EXECUTION = ("concurrency",)
+"""Settings that any model may be given and that never change an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A model SPEC taken apart.
+
+    Args:
+        text: as it was written.
+        kind: id in `MODELS`.
+        rest: what stands behind ``kind:`` and before ``?`` (for URLs the whole text).
+        query: the options behind ``?`` (for URLs none: their query belongs to the server).
+        map: columns renamed in this run, new name to old name.
+        settings: options from the plan.
+    """
+
+    text: str
+    kind: str
+    rest: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    map: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def options(self, defaults: Mapping[str, Any]) -> dict[str, Any]:
+        """The options with their types; each value gets the type of its default, a None default takes any string.
+
+        Raises:
+            UsageError: an option is unknown, or its value is not of the default's type.
+        """
+        found = dict(defaults)
+        for name, value in {**self.settings, **self.query}.items():
+            if name in defaults:
+                found[name] = _typed(value, defaults[name], f"{self.text}: {name}")
+            elif name not in _EXECUTION:
+                raise UsageError(f"no option '{name}'", where=self.text, todo=did_you_mean(name, defaults))
+        return found
+
+
+def open_model(
+    spec: str, *, map: Mapping[str, str] | None = None, settings: Mapping[str, Any] | None = None
+) -> Model:
+    """The model that a SPEC names; nothing is sent and nothing heavy loaded before the first request.
+
+    Args:
+        spec: such as ``openai:NAME``, ``http://127.0.0.1:8000/v1#NAME``, ``oracle:story-arithmetic?error=.1``.
+        map: columns renamed in this run (new name to old name), so that a recording can match on old names.
+        settings: options as in the query, and for endpoints those of `tilth.models.endpoint.Settings`.
+
+    Raises:
+        UsageError: the SPEC or an option is wrong, or something needed is not installed.
+        InputError: a file that the SPEC names cannot be read.
+    """
+    parsed = parse_spec(spec, map=map, settings=settings)
+    make: Callable[[Spec], Model] = MODELS.load(parsed.kind)
+    return make(parsed)
+
+
+def parse_spec(
+    spec: str, *, map: Mapping[str, str] | None = None, settings: Mapping[str, Any] | None = None
+) -> Spec:
+    """Take a SPEC apart.
+
+    Raises:
+        UsageError: no model is of this kind, or the query is not ``name=value`` words joined by ``&``.
+    """
+    text = spec.strip()
+    head, question, query = text.partition("?")
+    kind, _, rest = head.partition(":")
+    if kind not in MODELS:
+        raise UsageError(f"no model is called '{text}'", todo=_hint(text, kind))
+    if kind in ("http", "https"):
+        return Spec(text, kind, text, {}, map or {}, settings or {})
+    return Spec(text, kind, rest, _query(query, text) if question else {}, map or {}, settings or {})
+
+
+def _hint(text: str, kind: str) -> str:
+    if Path(text).is_file():
+        return f"for recorded answers write replay:{text}"
+    if Path(text).is_dir():
+        return f"for a model folder write hf:{text}"
+    near = did_you_mean(kind, MODELS)
+    if near.startswith("did"):
+        return near
+    if kind.startswith(("gpt", "o1", "o3", "o4", "claude", "gemini")):
+        return f"for a model of an OpenAI-compatible service write openai:{text}"
+    return f"models: {SPELLINGS}"
+
+
+def _query(query: str, where: str) -> dict[str, str]:
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
+    except ValueError as error:
+        raise UsageError(
+            f"'{query}' is not options", where=where, todo="write name=value, joined by &"
+        ) from error
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise UsageError("an option stands twice", where=where, todo="give each option once")
+    return found
+
+
+def _typed(value: Any, default: T, where: str) -> T:
+    """`value` in the type of `default`."""
+    kind: Any = type(default)
+    try:
+        if isinstance(default, bool):
+            words = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
+            return words[str(value).lower()]  # type: ignore[return-value]
+        if isinstance(default, int | float) and isinstance(value, str | int | float) and value is not True:
+            return kind(value)  # type: ignore[no-any-return]
+        if default is None or isinstance(default, str):
+            return value if isinstance(value, str) else str(value)  # type: ignore[return-value]
+        if isinstance(default, tuple):
+            return tuple(value.split(",")) if isinstance(value, str) else tuple(value)  # type: ignore[return-value]
+        if isinstance(default, Mapping) and isinstance(value, Mapping):
+            return value  # type: ignore[return-value]
+    except (ValueError, KeyError, TypeError):
+        pass
+    what = {bool: "true or false", int: "a whole number", float: "a number"}.get(kind, f"a {kind.__name__}")
+    raise UsageError(f"{value!r} is not {what}", where=where, todo=f"for example {default!r}")
+
+
+def open_nano(spec: Spec) -> Model:
+    """The embedded toy model."""
+    from tilth.models.nano import Nano
+
+    if spec.rest:
+        raise UsageError("nano takes no name", where=spec.text, todo="write nano")
+    spec.options({})
+    model: Model = Nano()
+    return model
+
+
+def open_batch(spec: Spec) -> Model:
+    """Answers from an exchange of batch files.
+
+    Raises:
+        UsageError: always, until batches are built.
+    """
+    raise UsageError("batch models are not built yet", where=spec.text, todo="use the endpoint itself")
