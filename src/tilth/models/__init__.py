@@ -1,4 +1,6 @@
-"""Who answers: endpoints, local models, recordings and doubles behind one protocol. Knows no journal and no method."""
+"""Who answers: endpoints, local models, recordings and doubles behind one protocol. Knows no journal and no
+method.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,8 @@ if TYPE_CHECKING:
     from tilth.models.spec import MODELS, open_model
 
 _HOMES = {
-    "Message": "base", "Model": "base", "ModelError": "base", "Reply": "base", "Request": "base", "Usage": "base",
-    "as_messages": "base", "FunctionModel": "doubles", "ScriptedModel": "doubles", "cost": "prices",
+    "Message": "base", "Model": "base", "ModelError": "base", "Reply": "base", "Request": "base",
+    "Usage": "base", "as_messages": "base", "FunctionModel": "doubles", "ScriptedModel": "doubles", "cost": "prices",
     "MODELS": "spec", "open_model": "spec",
 }  # fmt: skip
 __all__ = [

@@ -1,5 +1,5 @@
-"""Models made of Python: a function, or a script of answers. They know nothing of networks; tests and users' own
-programs use them."""
+"""Models made of Python: a function, or a script of answers. They know nothing of networks; tests and users'
+own programs use them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def estimate_tokens(text: str) -> int:
 
 
 def hash_key(*parts: object) -> bytes:
-    """32 bytes that depend on the canonical JSON of `parts` alone; the source of every double's randomness."""
+    """32 bytes that depend on the canonical JSON of `parts` alone; the source of every double's
+    randomness.
+    """
     return hashlib.blake2b(canonical(parts), digest_size=32).digest()
 
 
@@ -54,8 +56,8 @@ class FunctionModel:
     """A model that is a function of (request, draw).
 
     Args:
-        answer: returns the text or a whole `Reply` for one draw; may be async; must depend on its arguments alone
-            when runs are to be resumed or replayed.
+        answer: returns the text or a whole `Reply` for one draw; may be async; must depend on its arguments
+            alone when runs are to be resumed or replayed.
         identity: names the function, for the journal's keys: change it when the function changes.
     """
 
@@ -87,8 +89,8 @@ class ScriptedModel(FunctionModel):
     """A model that answers by the first key that occurs in the request's text.
 
     Args:
-        script: key to an answer, or to a list of answers by draw; the key ``""`` matches everything. A miss, or a draw
-            beyond a list, is a `ModelError`.
+        script: key to an answer, or to a list of answers by draw; the key ``""`` matches everything. A miss,
+            or a draw beyond a list, is a `ModelError`.
         identity: names the script.
     """
 

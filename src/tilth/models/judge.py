@@ -1,5 +1,6 @@
-"""A judge with known rates: it keeps right answers at the rate phi, wrong ones at the rate rho, and may favour the
-first of a pair. It reads the truth from the row and the wanted form of the verdict from the request; it knows no method.
+"""A judge with known rates: it keeps right answers at the rate phi, wrong ones at the rate rho, and may
+favour the first of a pair. It reads the truth from the row and the wanted form of the verdict from the
+request; it knows no method.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ _RANGE = re.compile(r"(-?\d+)\s*(?:-|–|to|through|and|\.\.)\s*(\d+)|(?:out of|
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:/\d+)?")
 _LINE = re.compile(r"^\W*([A-Za-z][A-Za-z ]{0,30}):\s*\W*(?:<|\[|\{|\d|A\b|yes|no|[A-Z_]+\b)", re.M | re.I)
 
+_NAMES = frozenset(
+    "score verdict rating decision judgement judgment better winner label answer result choice preference".split()
+)
+
 
 def open_judge(spec: Spec) -> Model:
     """``noisy-judge?rho=.1&phi=.9&position=0&seed=0&world=WORLD``."""
@@ -51,9 +56,9 @@ class NoisyJudge:
         seed: another seed makes other mistakes.
         world: a world that knows the answer when the row does not say it.
 
-    The truth is the row's column ``truth``; else the last answer in ``completion`` (or in the request) against
-    ``answer`` (or the world's). Of a pair, ``chosen`` is the better, or ``truth`` is ``a`` or ``b``. Where the truth is
-    not to be had, the verdict is words without a decision.
+    The truth is the row's column ``truth``; else the last answer in ``completion`` (or in the request)
+    against ``answer`` (or the world's). Of a pair, ``chosen`` is the better, or ``truth`` is ``a`` or ``b``.
+    Where the truth is not to be had, the verdict is words without a decision.
     """
 
     local = True
@@ -110,7 +115,9 @@ class NoisyJudge:
 
 
 def first_is_better(request: Request) -> bool | None:
-    """Of a request that shows a pair, whether the answer shown first is the better; None for other requests."""
+    """Of a request that shows a pair, whether the answer shown first is the better; None for other
+    requests.
+    """
     truth = request.row.get("truth")
     if isinstance(truth, str) and truth.lower() in ("a", "b"):
         return truth.lower() == "a"
@@ -165,7 +172,7 @@ def _bounds(text: str) -> tuple[int, int] | None:
 
 def _label(text: str, default: str) -> str:
     """The name before the colon in the line that the request shows as the form of the verdict."""
-    named = [m[1] for m in _LINE.finditer(text) if m[1].strip().lower() in ("score", "verdict", "rating", "decision", "judgement", "judgment", "better", "winner", "label", "answer", "result", "final answer", "preference", "choice")]  # fmt: skip
+    named = [m[1] for m in _LINE.finditer(text) if m[1].strip().lower() in _NAMES]
     return named[-1] if named else default
 
 

@@ -1,7 +1,9 @@
-"""A model that knows the truth of a world and is wrong at a known rate. Knows worlds only through their protocol.
+"""A model that knows the truth of a world and is wrong at a known rate. Knows worlds only through their
+protocol.
 
-Whether an answer is wrong is one Bernoulli(error) decided by a hash of (problem, draw, seed): over many problems the
-measured error rate estimates `error` without bias, and the same question always gets the same answer.
+Whether an answer is wrong is one Bernoulli(error) decided by a hash of (problem, draw, seed): over many
+problems the measured error rate estimates `error` without bias, and the same question always gets the same
+answer.
 """
 
 from __future__ import annotations
@@ -46,7 +48,8 @@ class Oracle:
         world: knows the answers.
         error: the probability of a wrong answer, independent over problems and draws.
         seed: another seed makes other problems wrong.
-        style: ``rationale`` gives the worked solution with a last line ``#### answer``; ``answer`` that line alone.
+        style: ``rationale`` gives the worked solution with a last line ``#### answer``; ``answer`` that line
+            alone.
     """
 
     local = True
@@ -70,7 +73,9 @@ class Oracle:
         return hash_uniform("oracle", problem, draw, self.seed) < self.error
 
     def problem(self, request: Request) -> str | None:
-        """The world's problem that a request asks: the row's own when the text holds it, else the last in the text."""
+        """The world's problem that a request asks: the row's own when the text holds it, else the last in the
+        text.
+        """
         asked = _plain(request.text)
         for column in COLUMNS:
             text = request.row.get(column)
@@ -98,7 +103,9 @@ def _plain(text: str) -> str:
 
 
 def _candidates(message: Mapping[str, Any]) -> Iterator[str]:
-    """The whole turn, then its paragraphs, then its lines, from the last; labels such as ``Question:`` removed."""
+    """The whole turn, then its paragraphs, then its lines, from the last; labels such as ``Question:``
+    removed.
+    """
     text = turn_text(message).strip()
     seen = set()
     for part in (text, *reversed(re.split(r"\n\s*\n", text)), *reversed(text.splitlines())):

@@ -1,4 +1,5 @@
-"""What tokens cost. A short dated table that the user overrides; an unknown price is said to be unknown, never guessed.
+"""What tokens cost. A short dated table that the user overrides; an unknown price is said to be unknown,
+never guessed.
 
 Knows no endpoint: the name that a model goes by is all it looks at.
 """
@@ -13,7 +14,9 @@ from tilth.errors import UsageError
 from tilth.models.base import Usage
 
 AS_OF = "2025-08"
-"""Month of the list prices below; services change theirs without notice: set your own with ``--set prices.NAME=in/out``."""
+"""Month of the list prices below; services change theirs without notice: set your own with ``--set
+prices.NAME=in/out``.
+"""
 PRICES: Mapping[str, tuple[float, float]] = {
     "claude-3-5-haiku": (0.80, 4.00),
     "claude-opus-4": (15.00, 75.00),
@@ -67,7 +70,8 @@ def cost(name: str, usage: Usage, overrides: Mapping[str, Any] | None = None) ->
 
 
 def parse_price(value: Any, name: str = "") -> tuple[float, float]:
-    """A price as written by a person: ``"2.5/10"``, ``[2.5, 10]``, ``{"input": 2.5, "output": 10}`` or one number.
+    """A price as written by a person: ``"2.5/10"``, ``[2.5, 10]``, ``{"input": 2.5, "output": 10}`` or one
+    number.
 
     Raises:
         UsageError: it is none of these, or negative.

@@ -1,8 +1,9 @@
-"""Recorded answers: a JSON Lines file of what was asked and what came back. Knows no method and sends nothing.
+"""Recorded answers: a JSON Lines file of what was asked and what came back. Knows no method and sends
+nothing.
 
-Each line is ``{"match": {column: value, ...} or "messages": [...], "completions": [...]}`` with optional ``model`` and
-``role``. Draw i takes ``completions[i]``; lines with the same match follow each other in file order. A miss is an
-error, so a replay proves that a pipeline asks exactly what was recorded.
+Each line is ``{"match": {column: value, ...} or "messages": [...], "completions": [...]}`` with optional
+``model`` and ``role``. Draw i takes ``completions[i]``; lines with the same match follow each other in file
+order. A miss is an error, so a replay proves that a pipeline asks exactly what was recorded.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import gzip
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 import orjson
 
@@ -173,8 +174,7 @@ class Replay:
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    opened = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
-    with cast(IO[bytes], opened) as file:
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
         yield from file
 
 

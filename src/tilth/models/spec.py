@@ -61,7 +61,8 @@ class Spec:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def options(self, defaults: Mapping[str, Any]) -> dict[str, Any]:
-        """The options with their types; each value gets the type of its default, a None default takes any string.
+        """The options with their types; each value gets the type of its default, a None default takes any
+        string.
 
         Raises:
             UsageError: an option is unknown, or its value is not of the default's type.
@@ -81,7 +82,8 @@ def open_model(
     """The model that a SPEC names; nothing is sent and nothing heavy loaded before the first request.
 
     Args:
-        spec: such as ``openai:NAME``, ``http://127.0.0.1:8000/v1#NAME``, ``oracle:story-arithmetic?error=.1``.
+        spec: such as ``openai:NAME``, ``http://127.0.0.1:8000/v1#NAME``,
+            ``oracle:story-arithmetic?error=.1``.
         map: columns renamed in this run (new name to old name), so that a recording can match on old names.
         settings: options as in the query, and for endpoints those of `tilth.models.endpoint.Settings`.
 

@@ -1,7 +1,7 @@
 """Answers after a schema: what to ask when the endpoint cannot enforce one, and how to read what comes back.
 
-The reading is layered (`tilth.rows.jsonparse`) and the result checked against the schema; an answer that does not
-conform is left unparsed, never bent into shape. Knows no method and no verifier.
+The reading is layered (`tilth.rows.jsonparse`) and the result checked against the schema; an answer that does
+not conform is left unparsed, never bent into shape. Knows no method and no verifier.
 """
 
 from __future__ import annotations
@@ -111,9 +111,12 @@ def _wrong_size(value: Any, schema: Mapping[str, Any]) -> str | None:
             return f"{value} is out of range"
         if (above is not None and value <= above) or (below is not None and value >= below):
             return f"{value} is out of range"
-    names = {str: ("minLength", "maxLength"), list: ("minItems", "maxItems")}.get(type(value))
-    if names and not schema.get(names[0], 0) <= len(value) <= schema.get(names[1], len(value)):
-        return f"{len(value)} is not an allowed {'length' if isinstance(value, str) else 'number of items'}"
+    if isinstance(value, str | list):
+        low, high = ("minLength", "maxLength") if isinstance(value, str) else ("minItems", "maxItems")
+        if not schema.get(low, 0) <= len(value) <= schema.get(high, len(value)):
+            return (
+                f"{len(value)} is not an allowed {'length' if isinstance(value, str) else 'number of items'}"
+            )
     if isinstance(value, str) and "pattern" in schema and not re.search(schema["pattern"], value):
         return f"{value!r:.40} does not match {schema['pattern']}"
     return None
