@@ -23,7 +23,7 @@ from tilth.rows.verdict import Verdict
 FORMAT = 1
 """Version of the run folder's layout."""
 PART_ROWS = 1_000
-TABLES = ("data/kept", "data/dropped", "lineage", "verdicts")
+TABLES = ("data/kept", "data/dropped", "data/failed", "lineage", "verdicts")
 MARK = "tilth.json"
 Json = dict[str, Any]
 
@@ -80,34 +80,45 @@ class RunFolder:
             raise UsageError("not a run folder", where=str(self.path), todo="give the folder that `tilth run` wrote")
         return self
 
-    def write(
+    def write(self, tables: Mapping[str, Callable[[], Iterable[Mapping[str, Any]]]], part_rows: int = PART_ROWS) -> None:
+        """Write some tables, each from a function that gives its records; see `write_stream`."""
+
+        def records() -> Iterator[tuple[str, Mapping[str, Any]]]:
+            for name, give in tables.items():
+                for record in give():
+                    yield name, record
+
+        self.write_stream(records, tables, part_rows)
+
+    def write_stream(
         self,
-        tables: Mapping[str, Callable[[], Iterable[Mapping[str, Any]]]],
+        records: Callable[[], Iterable[tuple[str, Mapping[str, Any]]]],
+        names: Iterable[str] = TABLES,
         part_rows: int = PART_ROWS,
     ) -> None:
         """Write tables as Parquet parts, replacing what was there; one typed part each even when empty.
 
         Args:
-            tables: folder below the run (one of `TABLES`) to a function that gives its records; it is called twice
-                (types first, then values), so it must give the same records both times.
+            records: gives pairs of table (one of `names`) and record. It is called twice (types first, then values), so
+                it must give the same both times.
+            names: tables to write.
             part_rows: rows a part.
 
         Raises:
             DiskError: no space, or no permission; what stood there before still stands.
         """
+        names = list(names)
         try:
-            for name, records in tables.items():
-                fresh, target = self.path / f".new-{name.replace('/', '-')}", self.path / name
-                shutil.rmtree(fresh, ignore_errors=True)
-                fresh.mkdir(parents=True)
-                _write_parts(fresh, records, part_rows, BASE[name])
-                target.parent.mkdir(parents=True, exist_ok=True)
-                old = self.path / f".old-{name.replace('/', '-')}"
-                shutil.rmtree(old, ignore_errors=True)
-                if target.exists():
-                    target.rename(old)
-                fresh.rename(target)
-                shutil.rmtree(old, ignore_errors=True)
+            writers = {name: PartWriter(self.path / f".new-{name.replace('/', '-')}", BASE[name], part_rows) for name in names}
+            if any(not w.fixed for w in writers.values()):
+                for name, record in records():
+                    writers[name].see(record)
+            for name, record in records():
+                writers[name].add(record)
+            for writer in writers.values():
+                writer.close()
+            for name, writer in writers.items():
+                _replace_folder(writer.folder, self.path / name)
         except OSError as error:
             raise DiskError(f"cannot write ({error.strerror or error})", where=str(self.path), todo="free space, then run the same command again") from error
 
@@ -157,10 +168,11 @@ def verdict_record(id: str, verdict: Verdict) -> Json:
 
 # ---- types: the smallest JSON type that holds every value of a column; None while only nulls were seen
 Type = Any  # None | "bool" | "int" | "float" | "str" | "json" | ("list", Type) | ("struct", {name: Type})
-_STRINGS = ("list", "str")
+_STRINGS: Type = ("list", "str")
 BASE: dict[str, dict[str, Type]] = {
     "data/kept": {"id": "str"},
     "data/dropped": {"id": "str", "reason": "str"},
+    "data/failed": {"id": "str", "reason": "str"},
     "lineage": {
         "id": "str", "parents": _STRINGS, "seeds": _STRINGS, "method": "str", "version": "str", "round": "int",
         "model": "str", "sampling": "str", "keys": _STRINGS, "licence": "str", "events": "str", "level": "int",
@@ -232,30 +244,65 @@ def _fit(value: Any, kind: Type) -> Any:
     return value
 
 
-def _write_parts(folder: Path, records: Callable[[], Iterable[Mapping[str, Any]]], part_rows: int, base: dict[str, Type]) -> None:
-    import polars as pl
+class PartWriter:
+    """Writes records as Parquet parts of a fixed number of rows, after having seen all records once for their types.
 
-    types: dict[str, Type] = dict(base)
-    for record in records():
+    Args:
+        folder: an empty folder is made here.
+        base: columns that are there even without records.
+        part_rows: rows a part.
+    """
+
+    def __init__(self, folder: Path, base: Mapping[str, Type], part_rows: int) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        self.folder, self.fixed = folder, base in (BASE["lineage"], BASE["verdicts"])
+        self._types: dict[str, Type] = dict(base)
+        self._part_rows, self._part, self._count = part_rows, 0, 0
+        self._columns: dict[str, list[Any]] = {}
+
+    def see(self, record: Mapping[str, Any]) -> None:
+        """Widen the column types to hold this record."""
+        if self.fixed:
+            return
         for name, value in record.items():
-            kind = types.get(name)
+            kind = self._types.get(name)
             if kind not in ("str", "json") or not (value is None or isinstance(value, str)):
-                types[name] = _join(kind, _type_of(value))
-    schema = {name: _polars_type(kind) for name, kind in types.items()}
-    columns: dict[str, list[Any]] = {name: [] for name in types}
-    count = part = 0
+                self._types[name] = _join(kind, _type_of(value))
 
-    def flush() -> None:
-        nonlocal columns, count, part
-        frame = pl.DataFrame({n: pl.Series(n, v, dtype=schema[n], strict=False) for n, v in columns.items()})
-        frame.write_parquet(folder / f"part-{part:05d}.parquet", compression="zstd", statistics=False)
-        columns, count, part = {name: [] for name in types}, 0, part + 1
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Append a record."""
+        if not self._columns:
+            self._columns = {name: [] for name in self._types}
+        for name, kind in self._types.items():
+            value = record.get(name)
+            self._columns[name].append(value if kind == "str" else _fit(value, kind))
+        self._count += 1
+        if self._count == self._part_rows:
+            self._flush()
 
-    for record in records():
-        for name, kind in types.items():
-            columns[name].append(_fit(record.get(name), kind))
-        count += 1
-        if count == part_rows:
-            flush()
-    if count or part == 0:
-        flush()
+    def close(self) -> None:
+        """Write the last part."""
+        if self._count or self._part == 0:
+            self._flush()
+
+    def _flush(self) -> None:
+        import polars as pl
+
+        columns = self._columns or {name: [] for name in self._types}
+        frame = pl.DataFrame([pl.Series(n, columns[n], dtype=_polars_type(kind), strict=False) for n, kind in self._types.items()])
+        try:
+            frame.write_parquet(self.folder / f"part-{self._part:05d}.parquet", compression="zstd", statistics=False)
+        except pl.exceptions.PolarsError as error:
+            raise OSError(str(error)) from error
+        self._columns, self._count, self._part = {}, 0, self._part + 1
+
+
+def _replace_folder(fresh: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    old = fresh.with_name(fresh.name.replace(".new-", ".old-"))
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        target.rename(old)
+    fresh.rename(target)
+    shutil.rmtree(old, ignore_errors=True)

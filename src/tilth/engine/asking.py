@@ -1,0 +1,221 @@
+"""Between a recipe's question and a model's answer: the journal, the budget, the bound on requests in flight."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tilth.errors import TilthError, UsageError
+from tilth.journal.budget import Budget
+from tilth.journal.keys import SHARED, request_hash, request_key
+from tilth.journal.store import Journal, Record
+from tilth.models.base import Model, ModelError, Reply, Request, Usage, as_messages
+from tilth.models.prices import cost
+
+ANSWER_TOKENS = 512
+"""Answer length assumed for the budget when a request sets no `max_tokens`."""
+
+
+@dataclass
+class Counts:
+    """What was sent and what the journal answered."""
+
+    sent: int = 0
+    cached: int = 0
+    input: int = 0
+    output: int = 0
+    usd: float = 0.0
+    unpriced: set[str] = field(default_factory=set)
+
+
+class Asker:
+    """Answers requests from the journal, else from a model.
+
+    Args:
+        models: role to model.
+        journal: where answers are recorded.
+        budget: ceilings.
+        concurrency: requests in flight at most.
+        prices: user's price table, see `tilth.models.prices`.
+        journal_only: answer from the journal alone; a miss is a `ModelError` (replay).
+    """
+
+    def __init__(
+        self,
+        models: Mapping[str, Model],
+        journal: Journal,
+        budget: Budget,
+        *,
+        concurrency: int = 64,
+        prices: Mapping[str, Any] | None = None,
+        journal_only: bool = False,
+    ) -> None:
+        self.models, self.journal, self.budget = models, journal, budget
+        self.counts = Counts()
+        self._prices, self._journal_only = prices, journal_only
+        self._slots = asyncio.Semaphore(concurrency)
+        self._settled = asyncio.Condition()
+        self._flights: dict[str, asyncio.Future[Reply]] = {}
+
+    def model(self, role: str) -> Model:
+        """The model bound to `role`.
+
+        Raises:
+            UsageError: none is.
+        """
+        if role not in self.models:
+            raise UsageError(f"no model is bound to the role '{role}'", todo=f"add --role {role}=SPEC, or --model SPEC for all roles")
+        return self.models[role]
+
+    async def answers(
+        self,
+        role: str,
+        messages: str | Sequence[Mapping[str, Any]],
+        n: int,
+        *,
+        scope: str,
+        seed: int,
+        draws: dict[bytes, int],
+        row: Mapping[str, Any],
+        system: str | None = None,
+        schema: Mapping[str, Any] | None = None,
+        tools: Sequence[Mapping[str, Any]] = (),
+        shared: bool = False,
+        **sampling: Any,
+    ) -> list[Reply]:
+        """`n` answers, recorded before they are returned (see `Context.ask`).
+
+        Args:
+            scope: row id and branch names.
+            seed: index of the seed.
+            draws: how often each request was asked in this scope; updated.
+            row: the seed's columns, for doubles.
+        """
+        model = self.model(role)
+        turns = as_messages(messages, system)
+        scope = SHARED if shared else scope
+        base = request_hash(model.identity, turns, sampling, schema, tools, scope)
+        start = 0 if shared else draws.get(base, 0)
+        draws[base] = start + n
+        keys = [request_key(base, start + i) for i in range(n)]
+        request = Request(turns, sampling, schema, tuple(tools), n, start, role, row)
+        if shared:
+            return [await self._shared(model, request, keys, -1)]
+        return await self._fetch(model, request, keys, scope, seed)
+
+    async def _shared(self, model: Model, request: Request, keys: list[str], seed: int) -> Reply:
+        flight = self._flights.get(keys[0])
+        if flight is None:
+            flight = asyncio.get_running_loop().create_future()
+            self._flights[keys[0]] = flight
+            try:
+                flight.set_result((await self._fetch(model, request, keys, SHARED, seed))[0])
+            except BaseException as error:
+                del self._flights[keys[0]]
+                if isinstance(error, Exception):
+                    flight.set_exception(error)
+                    flight.exception()
+                else:
+                    flight.cancel()
+                raise
+        return await asyncio.shield(flight)
+
+    async def _fetch(self, model: Model, request: Request, keys: list[str], scope: str, seed: int) -> list[Reply]:
+        found = {i: r for i, key in enumerate(keys) if (r := self.journal.reply(key)) is not None}
+        self.counts.cached += len(found)
+        replies = {i: _reply(r, keys[i], model.identity) for i, r in found.items()}
+        missing = [i for i in range(len(keys)) if i not in found]
+        if missing and self._journal_only:
+            raise ModelError(f"the journal has no answer to this request ({keys[missing[0]]})")
+        for run in _contiguous(missing):
+            asked = replace(request, n=len(run), draw=request.draw + run[0])
+            fresh = await self._send(model, asked)
+            records = []
+            for i, reply in zip(run, fresh, strict=True):
+                replies[i] = replace(reply, key=keys[i], model=model.identity)
+                records.append(self._record(model, asked, replies[i], keys[run[0]], scope, seed, first=i == run[0], draw=request.draw + i))
+            self.journal.put(records)
+        ordered = [replies[i] for i in range(len(keys))]
+        return [_parsed(r) for r in ordered] if request.schema is not None else ordered
+
+    async def _send(self, model: Model, request: Request) -> list[Reply]:
+        usd, tokens = 0.0, 0
+        if not model.local:
+            guess = Usage(len(request.text) // 4, request.n * int(request.sampling.get("max_tokens") or ANSWER_TOKENS))
+            usd, tokens = cost(model.name, guess, self._prices) or 0.0, guess.input + guess.output
+        async with self._slots:
+            while not self.budget.reserve(usd, tokens):
+                async with self._settled:
+                    await self._settled.wait()
+            spent_usd, spent_tokens = 0.0, 0
+            try:
+                self.counts.sent += 1
+                replies = list(await model.send(request))
+                if len(replies) != request.n:
+                    raise ModelError(f"{model.name} gave {len(replies)} answers where {request.n} were asked for")
+                for reply in replies:
+                    spent_usd += self._price(model, reply.usage)
+                    spent_tokens += reply.usage.input + reply.usage.output
+                    self.counts.input += reply.usage.input
+                    self.counts.output += reply.usage.output
+                self.counts.usd += spent_usd
+                return replies
+            finally:
+                self.budget.settle(usd, tokens, spent_usd=spent_usd, spent_tokens=spent_tokens)
+                if self.budget.limits.tokens is not None or self.budget.limits.usd is not None:
+                    async with self._settled:
+                        self._settled.notify_all()
+
+    def _price(self, model: Model, usage: Usage) -> float:
+        if model.local:
+            return 0.0
+        price = cost(model.name, usage, self._prices)
+        if price is None:
+            self.counts.unpriced.add(model.name)
+        return price or 0.0
+
+    def _record(self, model: Model, request: Request, reply: Reply, first_key: str, scope: str, seed: int, *, first: bool, draw: int) -> Record:
+        body = None
+        if first:
+            body = {"messages": list(request.messages), "sampling": dict(request.sampling), "schema": request.schema, "tools": list(request.tools), "n": request.n}
+        plain: dict[str, Any] = {"text": reply.text, "finish_reason": reply.finish_reason}
+        plain |= {k: v for k in ("logprobs", "reasoning") if (v := getattr(reply, k))}
+        if reply.tool_calls:
+            plain["tool_calls"] = list(reply.tool_calls)
+        return Record(
+            reply.key, seed, scope, request.role, model.identity, draw, first_key, body, plain, reply.usage.input,
+            reply.usage.output, self._price(model, reply.usage),
+        )  # fmt: skip
+
+
+def _reply(plain: Mapping[str, Any], key: str, identity: str) -> Reply:
+    return Reply(
+        plain["text"], plain["finish_reason"], logprobs=plain.get("logprobs"), reasoning=plain.get("reasoning", ""),
+        tool_calls=tuple(plain.get("tool_calls", ())), model=identity, key=key,
+    )  # fmt: skip
+
+
+def _parsed(reply: Reply) -> Reply:
+    from tilth.rows.jsonparse import json_value
+
+    try:
+        value, repaired = json_value(reply.text)
+    except ValueError:
+        return reply
+    return replace(reply, parsed=value, repaired=repaired)
+
+
+def _contiguous(indices: list[int]) -> list[list[int]]:
+    runs: list[list[int]] = []
+    for i in indices:
+        if runs and i == runs[-1][-1] + 1:
+            runs[-1].append(i)
+        else:
+            runs.append([i])
+    return runs
+
+
+FATAL = (TilthError,)
+"""Errors that end the run; everything else a recipe raises fails its row."""

@@ -1,0 +1,303 @@
+"""The local engine: from a plan to a run folder that can be stopped, killed, resumed and replayed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tilth.engine.asking import Asker
+from tilth.engine.plan import Plan
+from tilth.engine.progress import Progress
+from tilth.engine.project import count, project
+from tilth.engine.runner import Runner
+from tilth.engine.summary import run_summary, write_minimal_card
+from tilth.errors import TilthError, UsageError
+from tilth.journal.budget import Budget, Limits
+from tilth.journal.store import Journal
+from tilth.models.base import Model
+from tilth.recipes.recipe import Recipe
+from tilth.recipes.registry import recipe_version
+from tilth.rows.folder import RunFolder
+from tilth.rows.read import Source, open_source
+from tilth.rows.row import Row, digest, source_id
+
+SCAN_BYTES = 256 * 2**20
+"""Seed files up to this size are read once before the first request, so that a bad line costs nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a run ended.
+
+    Args:
+        folder: the run folder.
+        summary: what `summary.json` holds.
+        exit_code: see DESIGN section 3.
+        error: why it stopped early, or None.
+    """
+
+    folder: RunFolder
+    summary: Mapping[str, Any]
+    exit_code: int
+    error: TilthError | None = None
+
+
+class Seeds:
+    """The seeds of a plan: a file, a folder or one topic."""
+
+    def __init__(self, plan: Plan, recipe: Recipe) -> None:
+        self.total: int | None = None
+        self._source: Source | None = None
+        self._topic: list[Row] = []
+        first = recipe.takes[0].split("|")[0] if recipe.takes else ""
+        self._text_as = first
+        if plan.seeds is None:
+            topic = str(plan.set["topic"])
+            self.hash = digest("topic", topic)
+            self._topic, self.total = [Row({"topic": topic}, source_id(self.hash, 0))], 1
+        else:
+            self._source = open_source(plan.seeds, plan.map)
+            self.hash = self._source.hash
+            if sum(f.stat().st_size for f in self._source.files) <= SCAN_BYTES:
+                self.total = sum(1 for _ in self._source)
+
+    def __iter__(self) -> Iterable[Row]:  # type: ignore[override]
+        for row in self._source if self._source is not None else self._topic:
+            if self._text_as and self._text_as not in row and tuple(row) == ("text",):
+                row = Row({self._text_as: row["text"]}, row.id)
+            yield row
+
+
+def run_plan(
+    plan: Plan,
+    out: str | Path | None = None,
+    *,
+    fork: str | Path | None = None,
+    models: Mapping[str, Model] | None = None,
+    quiet: bool = False,
+    journal_only: bool = False,
+) -> Result:
+    """Run a plan, or go on with it where an earlier run of the same plan stopped.
+
+    Args:
+        plan: what to run and how.
+        out: run folder; `Plan.default_out` when not given.
+        fork: run folder whose recorded answers are reused after a change of content.
+        models: role to model, instead of those that the plan names (for tests and Python callers).
+        quiet: no progress.
+        journal_only: answer from the journal alone (replay).
+
+    Returns:
+        the result; its exit code is 0, 4 (budget), 5 (failed rows) or 130 (interrupted), or that of the error that ended it.
+
+    Raises:
+        TilthError: the run could not start.
+    """
+    recipe = plan.load_recipe()
+    if plan.engine != "local":
+        raise UsageError(f"the engine '{plan.engine}' is not there yet", where="engine", todo="use --engine local")
+    seeds = Seeds(plan, recipe)
+    opened = models is None
+    models = dict(models) if models is not None else open_models(plan, recipe)
+    folder = RunFolder(out or plan.default_out())
+    created = not folder.path.exists()
+    folder.create()
+    try:
+        frozen = {"version": recipe_version(recipe), "seeds": seeds.hash, "models": {r: m.identity for r, m in sorted(models.items())}}
+        _freeze(folder, plan, frozen)
+        journal = Journal(folder.journal)
+    except TilthError:
+        if created:
+            _remove_if_unused(folder)
+        raise
+    try:
+        if fork is not None and journal.meta("forked") is None:
+            journal.set_meta("forked", {"from": str(fork), "answers": journal.copy_answers(RunFolder(fork).journal)})
+        return asyncio.run(_run(plan, recipe, frozen, seeds, models, folder, journal, quiet, journal_only, close=opened))
+    finally:
+        journal.close()
+
+
+def open_models(plan: Plan, recipe: Recipe) -> dict[str, Model]:
+    """Open the models that a plan binds to a recipe's roles; equal SPECs share one model."""
+    from tilth.models import open_model
+
+    roles = [*recipe.roles, *(r for r in recipe.optional_roles if r in plan.models or "*" in plan.models)]
+    by_spec: dict[str, Model] = {}
+    found = {}
+    for role in roles:
+        spec = plan.models.get(role) or plan.models["*"]
+        if spec not in by_spec:
+            by_spec[spec] = open_model(spec, map=plan.map)
+        found[role] = by_spec[spec]
+    return found
+
+
+async def _run(
+    plan: Plan,
+    recipe: Recipe,
+    frozen: Mapping[str, Any],
+    seeds: Seeds,
+    models: Mapping[str, Model],
+    folder: RunFolder,
+    journal: Journal,
+    quiet: bool,
+    journal_only: bool,
+    *,
+    close: bool,
+) -> Result:
+    start = time.monotonic()
+    before = float(journal.meta("seconds") or 0.0)
+    calls, tokens_in, tokens_out, usd = journal.spent()
+    budget = Budget(Limits.parse(plan.budget), usd=usd, tokens=tokens_in + tokens_out, requests=int(journal.meta("sent") or calls), seconds=before)
+    asker = Asker(models, journal, budget, concurrency=plan.concurrency, prices=plan.prices, journal_only=journal_only)
+    todo = seeds.total if plan.limit is None or seeds.total is None else min(plan.limit, seeds.total)
+    runner = Runner(
+        recipe, str(frozen["version"]), asker, settings=recipe.settings({k: v for k, v in plan.set.items() if k in recipe.params}),
+        prompts=plan.wordings(recipe), seed=plan.seed, concurrency=plan.concurrency, limit=plan.limit,
+        progress=Progress(todo, quiet=quiet),
+    )  # fmt: skip
+    with _signals(runner):
+        await runner.run(seeds)  # type: ignore[arg-type]
+        if close:
+            await asyncio.gather(*(m.close() for m in {id(m): m for m in models.values()}.values()))
+    seconds = before + time.monotonic() - start
+    error = runner.error
+    try:
+        journal.set_meta("seconds", seconds)
+        journal.set_meta("sent", int(journal.meta("sent") or 0) + asker.counts.sent)
+        journal.commit()
+        numbers = count(journal)
+        if recipe.pool:
+            numbers.used = min(todo or 0, seeds.total or 0) - sum(numbers.skipped.values()) if journal.spent()[0] or numbers.candidates else 0
+        project(journal, folder)
+        total = seeds.total if seeds.total is not None else sum(1 for _ in seeds)  # type: ignore[call-overload]
+        summary = run_summary(plan, recipe, frozen, numbers, asker, models, total, seconds, _state(runner))
+        folder.write_json(folder.summary, summary)
+        write_minimal_card(folder, plan, recipe, summary)
+    except TilthError as failed:
+        return Result(folder, {}, failed.exit_code, failed)
+    return Result(folder, summary, _exit_code(runner, numbers.failed), error)
+
+
+def _exit_code(runner: Runner, failed: int) -> int:
+    if runner.error is not None:
+        return runner.error.exit_code
+    if runner.interrupted:
+        return 130
+    return 5 if failed else 0
+
+
+def _state(runner: Runner) -> str:
+    if runner.interrupted:
+        return "interrupted"
+    return "stopped: " + runner.error.found if runner.error is not None else "finished"
+
+
+def _freeze(folder: RunFolder, plan: Plan, frozen: Mapping[str, Any]) -> None:
+    """Write the plan into a new folder, or insist that it is the one frozen there."""
+    if folder.plan.is_file():
+        import yaml
+
+        there = Plan.load(folder.plan)
+        old = yaml.safe_load(folder.plan.read_text(encoding="utf-8")).get("frozen", {})
+        changed = _differences({**there.content(), **old}, {**plan.content(), **frozen})
+        if changed:
+            raise UsageError(
+                "the run folder holds a run of another plan: " + "; ".join(changed), where=str(folder.path),
+                todo=f"choose another --out, and add --fork {folder.path} to reuse its recorded answers",
+            )  # fmt: skip
+    folder.write_text(folder.plan, plan.dump(frozen))
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    said = {"version": "the method's code changed", "seeds": "the seed file's content changed"}
+    found = []
+    for key in dict.fromkeys([*old, *new]):
+        a, b = old.get(key), new.get(key)
+        if a == b:
+            continue
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            found += [f"{key}.{k}: {_brief(a.get(k))} -> {_brief(b.get(k))}" for k in dict.fromkeys([*a, *b]) if a.get(k) != b.get(k)]
+        else:
+            found.append(said.get(key) or f"{key}: {_brief(a)} -> {_brief(b)}")
+    return found
+
+
+def _brief(value: object) -> str:
+    text = "none" if value is None else str(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _remove_if_unused(folder: RunFolder) -> None:
+    if not folder.journal.exists():
+        for name in ("tilth.json", "plan.yaml", ".lock"):
+            (folder.path / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            folder.path.rmdir()
+
+
+@contextlib.contextmanager
+def _signals(runner: Runner) -> Any:
+    loop = asyncio.get_running_loop()
+    caught = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
+            loop.add_signal_handler(number, runner.interrupt)
+            caught.append(number)
+    try:
+        yield
+    finally:
+        for number in caught:
+            loop.remove_signal_handler(number)
+
+
+def replay(path: str | Path, out: str | Path, *, quiet: bool = True) -> Result:
+    """Rebuild a run's dataset from its journal alone into `out`: every row's code runs again over the recorded answers.
+
+    Raises:
+        TilthError: `path` is not a run, or its seeds or code have changed.
+    """
+    there = RunFolder(path).require()
+    plan = replace(Plan.load(there.plan), budget={}, limit=Plan.load(there.plan).limit)
+    recipe = plan.load_recipe()
+    import yaml
+
+    old = yaml.safe_load(there.plan.read_text(encoding="utf-8"))["frozen"]
+    seeds = Seeds(plan, recipe)
+    models: dict[str, Model] = {role: Recorded(identity) for role, identity in old["models"].items()}
+    frozen = {"version": recipe_version(recipe), "seeds": seeds.hash, "models": old["models"]}
+    changed = _differences({"seeds": old["seeds"]}, {"seeds": seeds.hash})
+    if changed:
+        raise UsageError("cannot replay: " + changed[0], where=str(path), todo="bring the seed file back")
+    folder = RunFolder(out).create()
+    _freeze(folder, plan, frozen)
+    journal = Journal(folder.journal)
+    try:
+        journal.copy_answers(there.journal)
+        return asyncio.run(_run(plan, recipe, frozen, seeds, models, folder, journal, quiet, True, close=False))
+    finally:
+        journal.close()
+
+
+class Recorded:
+    """A model that is only a name: its answers stand in the journal."""
+
+    local = True
+
+    def __init__(self, identity: str) -> None:
+        self.identity = identity
+        self.name = identity.rpartition("#")[2] or identity
+
+    async def send(self, request: Any) -> Any:
+        """Never called: a replay answers from the journal alone."""
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        """Nothing to release."""

@@ -1,0 +1,104 @@
+"""From journal to dataset: the run folder's tables are a projection of the recorded outcomes, in seed order.
+
+A resumed, a replayed and an uninterrupted run have equal outcomes and hence equal tables, byte for byte.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tilth.journal.store import Journal
+from tilth.rows.folder import RunFolder, lineage_record, verdict_record
+from tilth.rows.lineage import Lineage
+from tilth.rows.verdict import Verdict
+
+
+@dataclass
+class Numbers:
+    """What the tables hold; `check` asserts that nothing is lost."""
+
+    used: int = 0
+    seeds_failed: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+    kept: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    failed: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
+    unfinished: int = 0
+    levels: Counter[str] = field(default_factory=Counter)
+    verdicts: dict[str, Counter[str]] = field(default_factory=dict)
+
+    @property
+    def candidates(self) -> int:
+        """Everything that was ever a candidate."""
+        return self.kept + sum(self.dropped.values()) + self.failed + self.unfinished
+
+
+def count(journal: Journal) -> Numbers:
+    """Count the outcomes of a run."""
+    numbers = Numbers(unfinished=journal.started())
+    pool_seeds: set[str] = set()
+    for outcome in journal.outcomes():
+        content = outcome.content
+        if outcome.scope == "pool":
+            pool_seeds.add("pool")
+        elif outcome.status in ("done", "failed"):
+            numbers.used += 1
+        numbers.seeds_failed += outcome.status == "failed"
+        numbers.failed += outcome.status == "failed"
+        if outcome.status == "failed":
+            numbers.failures[content["failed"][2].split(":")[0]] += 1
+        for _, reason in content.get("skipped", ()):
+            numbers.skipped[reason] += 1
+        numbers.kept += len(content.get("kept", ()))
+        for _, lineage, verdicts in content.get("kept", ()):
+            numbers.levels[str(lineage["level"])] += 1
+            _tally(numbers, verdicts)
+        for _, _, verdicts, reason in content.get("dropped", ()):
+            numbers.dropped[reason] += 1
+            _tally(numbers, verdicts)
+    return numbers
+
+
+def project(journal: Journal, folder: RunFolder) -> None:
+    """Write `data/`, `lineage/` and `verdicts/` from the journal.
+
+    Raises:
+        DiskError: no space; what stood there before still stands.
+    """
+    folder.write_stream(lambda: _records(journal))
+
+
+def _records(journal: Journal) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    sources: set[str] = set()
+    for outcome in journal.outcomes():
+        content = outcome.content
+        for columns, lineage, verdicts in content.get("kept", ()):
+            yield "data/kept", {"id": lineage["id"], **columns}
+            yield from _evidence(lineage, verdicts, sources)
+        for columns, lineage, verdicts, reason in content.get("dropped", ()):
+            own = {("source_reason" if k == "reason" else k): v for k, v in columns.items()}
+            yield "data/dropped", {"id": lineage["id"], "reason": reason, **own}
+            yield from _evidence(lineage, verdicts, sources)
+        if "failed" in content:
+            id, columns, reason = content["failed"]
+            own = {("source_" + k if k in ("id", "reason") else k): v for k, v in columns.items()}
+            yield "data/failed", {"id": id, "reason": reason, **own}
+
+
+def _evidence(lineage: Mapping[str, Any], verdicts: list[dict[str, Any]], sources: set[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for seed in lineage["seeds"]:
+        if seed not in sources:
+            sources.add(seed)
+            yield "lineage", lineage_record(Lineage(id=seed, seeds=(seed,)))
+    yield "lineage", lineage_record(Lineage.from_dict(lineage))
+    for verdict in verdicts:
+        yield "verdicts", verdict_record(lineage["id"], Verdict.from_dict(verdict))
+
+
+def _tally(numbers: Numbers, verdicts: list[dict[str, Any]]) -> None:
+    for verdict in verdicts:
+        numbers.verdicts.setdefault(verdict["verifier"], Counter())[verdict["outcome"]] += 1

@@ -1,0 +1,311 @@
+"""The journal's store: SQLite in WAL mode, one file a run.
+
+A reply is recorded before its caller sees it; a row's outcome is recorded when its code ends. Writes gather in one
+transaction that is committed at least every half second, so a killed process repeats at most the requests in flight and
+one unsynced batch. Everything a dataset holds can be rebuilt from here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import orjson
+
+from tilth.errors import DiskError, UsageError
+
+VERSION = 1
+COMMIT_SECONDS = 0.5
+COMMIT_WRITES = 1_000
+NETWORK_FILE_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p", "afs", "lustre", "glusterfs")
+"""SQLite's WAL needs shared memory between processes, which these do not give (sqlite.org/wal.html)."""
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS requests (
+  key TEXT PRIMARY KEY, seed INTEGER NOT NULL, scope TEXT NOT NULL, role TEXT NOT NULL, model TEXT NOT NULL,
+  draw INTEGER NOT NULL, first TEXT NOT NULL, request BLOB, reply BLOB NOT NULL,
+  input INTEGER NOT NULL, output INTEGER NOT NULL, cost REAL NOT NULL, at REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS outcomes (
+  seed INTEGER NOT NULL, part INTEGER NOT NULL, scope TEXT NOT NULL, status TEXT NOT NULL, content BLOB NOT NULL,
+  PRIMARY KEY (seed, part)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS steps (key TEXT PRIMARY KEY, scope TEXT NOT NULL, name TEXT NOT NULL, value BLOB NOT NULL) WITHOUT ROWID;
+"""
+Status = Literal["done", "open", "skipped", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One recorded answer.
+
+    Args:
+        key: see `tilth.journal.keys`.
+        seed: index of the seed being worked on, -1 when shared.
+        scope: row id and branch names.
+        role: who was asked.
+        model: identity of the model.
+        draw: index among identical requests of the scope.
+        first: key of the first draw of the same call, which holds the request.
+        request: the rendered request as plain JSON; None on later draws of a call.
+        reply: the reply as plain JSON.
+        input: prompt tokens billed to this draw.
+        output: answer tokens.
+        cost: US dollars.
+    """
+
+    key: str
+    seed: int
+    scope: str
+    role: str
+    model: str
+    draw: int
+    first: str
+    request: Mapping[str, Any] | None
+    reply: Mapping[str, Any]
+    input: int = 0
+    output: int = 0
+    cost: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a seed, or of one round of a pool.
+
+    Args:
+        seed: index of the seed in the source; 0 for a pool.
+        part: round of a pool; 0 otherwise.
+        scope: the seed's id.
+        status: ``done``, ``open`` (a pool that goes on), ``skipped`` or ``failed`` (tried again on resume).
+        content: plain JSON, the engine's own.
+    """
+
+    seed: int
+    part: int
+    scope: str
+    status: Status
+    content: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Journal:
+    """One run's journal; one process at a time.
+
+    Args:
+        path: the database file, or ``:memory:``.
+
+    Raises:
+        UsageError: another process uses the run folder, or it lies on a network file system.
+        DiskError: no space.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = str(path)
+        self._lock: IO[str] | None = None
+        if self.path != ":memory:":
+            _refuse_network(Path(path))
+            self._lock = _lock(Path(path).with_name(".lock"))
+        with self._disk():
+            self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.executescript(_TABLES)
+        self._pending = 0
+        self._since = 0.0
+        found = self.meta("version")
+        if found is None:
+            self.set_meta("version", VERSION)
+        elif found != VERSION:
+            raise UsageError(f"the journal has version {found}, this tilth knows {VERSION}", where=self.path, todo="use the tilth that wrote it")
+
+    # -- requests
+    def reply(self, key: str) -> dict[str, Any] | None:
+        """The recorded reply of a request, or None."""
+        row = self._db.execute("SELECT reply FROM requests WHERE key=?", (key,)).fetchone()
+        return orjson.loads(row[0]) if row else None
+
+    def put(self, records: list[Record]) -> None:
+        """Record the answers of one call, all or none."""
+        now = time.time()
+        self._write(
+            "INSERT OR REPLACE INTO requests VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            [
+                (
+                    r.key, r.seed, r.scope, r.role, r.model, r.draw, r.first,
+                    None if r.request is None else orjson.dumps(r.request), orjson.dumps(r.reply),
+                    r.input, r.output, r.cost, now,
+                )
+                for r in records
+            ],
+        )  # fmt: skip
+
+    def record(self, key: str) -> Record | None:
+        """The whole record of a request (the request itself comes from the call's first draw)."""
+        row = self._db.execute(
+            "SELECT a.key, a.seed, a.scope, a.role, a.model, a.draw, a.first, coalesce(a.request, b.request), a.reply,"
+            " a.input, a.output, a.cost FROM requests a LEFT JOIN requests b ON b.key=a.first WHERE a.key=?", (key,),
+        ).fetchone()  # fmt: skip
+        return _record(row) if row else None
+
+    def records(self) -> Iterator[Record]:
+        """All records, by seed, scope, role and draw."""
+        query = self._db.execute(
+            "SELECT key, seed, scope, role, model, draw, first, request, reply, input, output, cost FROM requests"
+            " ORDER BY seed, scope, role, draw, key"
+        )
+        for row in query:
+            yield _record(row)
+
+    def spent(self) -> tuple[int, int, int, float]:
+        """Calls, input tokens, output tokens and US dollars recorded so far."""
+        row = self._db.execute(
+            "SELECT count(*) FILTER (WHERE request IS NOT NULL), coalesce(sum(input),0), coalesce(sum(output),0),"
+            " coalesce(sum(cost),0.0) FROM requests"
+        ).fetchone()
+        return int(row[0]), int(row[1]), int(row[2]), float(row[3])
+
+    def started(self) -> int:
+        """Seeds with a recorded answer and no outcome: the unfinished ones."""
+        row = self._db.execute(
+            "SELECT count(DISTINCT seed) FROM requests WHERE seed>=0 AND seed NOT IN"
+            " (SELECT seed FROM outcomes WHERE status<>'open')"
+        ).fetchone()
+        return int(row[0])
+
+    # -- outcomes
+    def put_outcome(self, outcome: Outcome) -> None:
+        """Record what became of a seed."""
+        self._write(
+            "INSERT OR REPLACE INTO outcomes VALUES (?,?,?,?,?)",
+            [(outcome.seed, outcome.part, outcome.scope, outcome.status, orjson.dumps(outcome.content))],
+        )
+
+    def finished(self) -> set[int]:
+        """Indices of the seeds that need no more work (done or skipped)."""
+        rows = self._db.execute("SELECT seed FROM outcomes WHERE status IN ('done','skipped')")
+        return {int(r[0]) for r in rows}
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """All outcomes in seed order."""
+        for row in self._db.execute("SELECT seed, part, scope, status, content FROM outcomes ORDER BY seed, part"):
+            yield Outcome(row[0], row[1], row[2], row[3], orjson.loads(row[4]))
+
+    def forget_outcomes(self) -> None:
+        """Drop all outcomes, so that every row's code runs again over the recorded answers."""
+        self._write("DELETE FROM outcomes", [()])
+        self.commit()
+
+    # -- steps and meta
+    def step(self, key: str) -> Any:
+        """The recorded value of a step, or None."""
+        row = self._db.execute("SELECT value FROM steps WHERE key=?", (key,)).fetchone()
+        return orjson.loads(row[0]) if row else None
+
+    def put_step(self, key: str, scope: str, name: str, value: Any) -> None:
+        """Record a step's value (plain JSON) and commit at once: steps are rare and dear."""
+        self._write("INSERT OR REPLACE INTO steps VALUES (?,?,?,?)", [(key, scope, name, orjson.dumps(value))])
+        self.commit()
+
+    def meta(self, name: str) -> Any:
+        """A named fact about the run, or None."""
+        row = self._db.execute("SELECT value FROM meta WHERE name=?", (name,)).fetchone()
+        return orjson.loads(row[0]) if row else None
+
+    def set_meta(self, name: str, value: Any) -> None:
+        """Record a named fact."""
+        self._write("INSERT OR REPLACE INTO meta VALUES (?,?)", [(name, orjson.dumps(value).decode())])
+
+    def copy_answers(self, other: str | Path) -> int:
+        """Take over another journal's recorded answers and steps (`--fork`); returns how many answers.
+
+        Raises:
+            UsageError: there is no journal at `other`.
+        """
+        if not Path(other).is_file():
+            raise UsageError("no journal to fork from", where=str(other), todo="give the folder of an earlier run")
+        self.commit()
+        with self._disk():
+            self._db.execute("ATTACH ? AS other", (str(other),))
+            count = self._db.execute("INSERT OR IGNORE INTO requests SELECT * FROM other.requests").rowcount
+            self._db.execute("INSERT OR IGNORE INTO steps SELECT * FROM other.steps")
+            self._db.execute("DETACH other")
+        return int(count)
+
+    # -- transactions
+    def due(self) -> bool:
+        """Whether a commit is due."""
+        return self._pending >= COMMIT_WRITES or (self._pending > 0 and time.monotonic() - self._since >= COMMIT_SECONDS)
+
+    def commit(self) -> None:
+        """Make everything written so far survive a killed process."""
+        if self._pending:
+            with self._disk():
+                self._db.execute("COMMIT")
+            self._pending = 0
+
+    def close(self) -> None:
+        """Commit and release the run folder."""
+        with contextlib.suppress(DiskError):
+            self.commit()
+        self._db.close()
+        if self._lock is not None:
+            self._lock.close()
+
+    def _write(self, sql: str, rows: list[tuple[Any, ...]]) -> None:
+        with self._disk():
+            if not self._pending:
+                self._db.execute("BEGIN")
+                self._since = time.monotonic()
+            self._db.executemany(sql, rows)
+        self._pending += len(rows)
+        if self.due():
+            self.commit()
+
+    @contextlib.contextmanager
+    def _disk(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise DiskError(
+                f"the journal cannot be written ({error})", where=self.path,
+                todo="free space or mend permissions, then run the same command again",
+            ) from error  # fmt: skip
+
+
+def _record(row: tuple[Any, ...]) -> Record:
+    request = None if row[7] is None else orjson.loads(row[7])
+    return Record(row[0], row[1], row[2], row[3], row[4], row[5], row[6], request, orjson.loads(row[8]), row[9], row[10], row[11])
+
+
+def _lock(path: Path) -> IO[str]:
+    try:
+        file = path.open("a+")
+    except OSError as error:
+        raise DiskError(f"cannot write ({error.strerror})", where=str(path.parent), todo="choose another --out") from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise UsageError("another tilth works in this run folder", where=str(path.parent), todo="wait for it, or choose another --out") from error
+    return file
+
+
+def _refuse_network(path: Path) -> None:
+    mounts = Path("/proc/mounts")
+    if not mounts.is_file():
+        return
+    folder = str(path.resolve().parent)
+    best, kind = "", ""
+    for line in mounts.read_text().splitlines():
+        _, point, system, *_ = line.split()
+        inside = folder == point or folder.startswith(point.rstrip("/") + "/")
+        if inside and len(point) > len(best):
+            best, kind = point, system
+    if kind in NETWORK_FILE_SYSTEMS:
+        raise UsageError(f"the run folder is on a network file system ({kind}), where SQLite's WAL is not safe", where=folder, todo="choose an --out on a local disk")

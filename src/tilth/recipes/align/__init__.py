@@ -1,0 +1,1 @@
+"""Methods that make preferences and principles into data."""

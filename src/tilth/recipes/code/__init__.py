@@ -1,0 +1,1 @@
+"""Methods that make programs and check them by running."""

@@ -1,0 +1,1 @@
+"""Methods that make instructions and answers to them."""

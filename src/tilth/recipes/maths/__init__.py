@@ -1,0 +1,1 @@
+"""Methods that make mathematics with answers that can be checked."""

@@ -1,0 +1,82 @@
+"""Where recipes are found: built in, by entry point (group ``tilth.recipes``) or in a file, ``./mine.py:name``."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import sys
+from pathlib import Path
+
+from tilth import __version__
+from tilth.errors import InputError, UsageError, did_you_mean
+from tilth.recipes.recipe import Recipe
+from tilth.registry import Registry
+
+RECIPES = Registry(
+    "recipes",
+    {
+        "complete": "tilth.recipes.basic.complete:complete",
+        "self-instruct": "tilth.recipes.instruct.self_instruct:self_instruct",
+        "evol-instruct": "tilth.recipes.instruct.evol_instruct:evol_instruct",
+        "orca-explain": "tilth.recipes.instruct.orca_explain:orca_explain",
+        "instruction-backtranslation": "tilth.recipes.instruct.backtranslation:instruction_backtranslation",
+        "oss-instruct": "tilth.recipes.code.oss_instruct:oss_instruct",
+        "metamath": "tilth.recipes.maths.metamath:metamath",
+        "rejection-sampling": "tilth.recipes.maths.rejection_sampling:rejection_sampling",
+        "constitutional-ai": "tilth.recipes.align.constitutional_ai:constitutional_ai",
+    },
+)
+
+
+def load_recipe(name: str) -> Recipe:
+    """The recipe called `name`: an id, or ``path/to/file.py:function``.
+
+    Raises:
+        UsageError: there is none.
+        InputError: the file cannot be imported.
+    """
+    found = _from_file(name) if ".py:" in name or name.endswith(".py") else RECIPES.load(name)
+    if not isinstance(found, Recipe):
+        raise UsageError(f"'{name}' is not a recipe", todo="decorate the function with @recipe(...)")
+    return found
+
+
+def recipe_version(recipe: Recipe) -> str:
+    """Hash of the code behind a recipe: its module, the modules beside a recipe from a file, and tilth's version."""
+    module = inspect.getmodule(recipe.fn)
+    file = Path(inspect.getsourcefile(recipe.fn) or "")
+    hasher = hashlib.blake2b(__version__.encode(), digest_size=8)
+    files = {file}
+    if module is not None and not module.__name__.startswith("tilth."):
+        folder = file.parent.resolve()
+        loaded = [getattr(m, "__file__", None) for m in list(sys.modules.values())]
+        files |= {Path(f) for f in loaded if f and Path(f).resolve().parent == folder and f.endswith(".py")}
+    for path in sorted(files):
+        hasher.update(path.name.encode() + b"\0" + (path.read_bytes() if path.is_file() else b""))
+    return hasher.hexdigest()
+
+
+def _from_file(name: str) -> Recipe:
+    path, _, attribute = name.rpartition(":") if ".py:" in name else (name, "", "")
+    file = Path(path)
+    if not file.is_file():
+        raise UsageError("no such file", where=path, todo="give ./file.py:recipe")
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(file.parent.resolve()))
+    sys.modules[file.stem] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise InputError(f"the file cannot be imported: {type(error).__name__}: {error}", where=path, todo="mend it; python FILE shows more") from error
+    finally:
+        sys.path.pop(0)
+    inside = {k: v for k, v in vars(module).items() if isinstance(v, Recipe)}
+    by_name = {**{r.id: r for r in inside.values()}, **inside}
+    if not attribute and len(inside) == 1:
+        return next(iter(inside.values()))
+    if attribute not in by_name:
+        raise UsageError(f"no recipe '{attribute}' in the file", where=path, todo=did_you_mean(attribute, by_name))
+    return by_name[attribute]
