@@ -50,8 +50,20 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 def add_columns(parser: argparse.ArgumentParser) -> None:
     """`--map` and `--set`."""
-    parser.add_argument("--map", action="append", default=[], metavar="NEW=OLD", help="read column OLD as NEW; may be repeated")
-    parser.add_argument("--set", action="append", default=[], metavar="K=V", help="a setting (YAML scalar; @FILE for a file's text); may be repeated")
+    parser.add_argument(
+        "--map",
+        action="append",
+        default=[],
+        metavar="NEW=OLD",
+        help="read column OLD as NEW; may be repeated",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="K=V",
+        help="a setting (YAML scalar; @FILE for a file's text); may be repeated",
+    )
 
 
 def print_json(value: Any) -> None:

@@ -60,7 +60,10 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("TILTH_DEBUG"):
             raise
-        print(f"tilth: internal error: {type(error).__name__}: {error}\n  please report it; TILTH_DEBUG=1 shows where", file=sys.stderr)
+        print(
+            f"tilth: internal error: {type(error).__name__}: {error}\n  please report it; TILTH_DEBUG=1 shows where",
+            file=sys.stderr,
+        )
         return 1
 
 

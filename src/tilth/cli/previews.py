@@ -43,8 +43,19 @@ def _dry(plan: Plan, rows: int, json: bool) -> int:
     recipe = plan.load_recipe()
     unsent = {role: Unsent(role) for role in (*recipe.roles, *recipe.optional_roles)}
     settings = {k: v for k, v in plan.set.items() if k in recipe.params}
-    run_recipe(recipe, list(islice(Seeds(plan, recipe), rows)), unsent, seed=plan.seed, prompts=plan.wordings(recipe), **settings)  # type: ignore[call-overload, arg-type]
-    shown = [{"role": r.role, "messages": list(r.messages), "sampling": dict(r.sampling)} for u in unsent.values() for r in u.requests]
+    run_recipe(
+        recipe,
+        list(islice(Seeds(plan, recipe), rows)),
+        unsent,
+        seed=plan.seed,
+        prompts=plan.wordings(recipe),
+        **settings,
+    )  # type: ignore[call-overload, arg-type]
+    shown = [
+        {"role": r.role, "messages": list(r.messages), "sampling": dict(r.sampling)}
+        for u in unsent.values()
+        for r in u.requests
+    ]
     if json:
         print_json({"requests": shown})
     else:

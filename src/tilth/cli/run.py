@@ -22,14 +22,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", help="JSONL, Parquet, CSV, text or a folder of them")
     parser.add_argument("--out", type=Path, help="run folder (default runs/<recipe>-<short plan hash>)")
     parser.add_argument("--model", metavar="SPEC", help="model for every role that has no --role")
-    parser.add_argument("--role", action="append", default=[], metavar="NAME=SPEC", help="model for one role; may be repeated")
+    parser.add_argument(
+        "--role", action="append", default=[], metavar="NAME=SPEC", help="model for one role; may be repeated"
+    )
     add_columns(parser)
     parser.add_argument("--seed", type=int, help="seed of every random choice (default 0)")
     parser.add_argument("--limit", type=int, metavar="N", help="use the first N seeds")
     parser.add_argument("--concurrency", type=int, metavar="N", help="requests in flight at most (default 64)")
     parser.add_argument("--budget", metavar="usd=..,requests=..", help="hard ceilings: usd, tokens, requests, minutes")
     parser.add_argument("--engine", choices=("local", "ray"))
-    parser.add_argument("--preview", type=int, metavar="N", help="run N seeds and show prompts, answers and the projected bill")
+    parser.add_argument(
+        "--preview",
+        type=int,
+        metavar="N",
+        help="run N seeds and show prompts, answers and the projected bill",
+    )
     parser.add_argument("--estimate", action="store_true", help="run three seeds and project the bill")
     parser.add_argument("--dry", action="store_true", help="with --preview or --estimate: show prompts, send nothing")
     parser.add_argument("--fork", type=Path, metavar="DIR", help="reuse the recorded answers of another run")
@@ -43,16 +50,35 @@ def run(args: argparse.Namespace) -> int:
     plan = plan_from(args)
     if args.dry and not (args.preview or args.estimate):
         raise UsageError("--dry goes with --preview or --estimate", todo="add --preview 3")
-    out = args.out or (Path(args.plan).parent if Path(args.plan).name == "plan.yaml" and (Path(args.plan).parent / "tilth.json").is_file() else plan.default_out())
+    out = args.out or (
+        Path(args.plan).parent
+        if Path(args.plan).name == "plan.yaml" and (Path(args.plan).parent / "tilth.json").is_file()
+        else plan.default_out()
+    )
     if args.preview or args.estimate:
         from tilth.cli.previews import preview
 
-        return preview(plan, out, rows=args.preview or 3, show=bool(args.preview), dry=args.dry, fork=args.fork, json=args.json)
+        return preview(
+            plan,
+            out,
+            rows=args.preview or 3,
+            show=bool(args.preview),
+            dry=args.dry,
+            fork=args.fork,
+            json=args.json,
+        )
     result = run_plan(plan, out, fork=args.fork, quiet=args.json)
     if result.summary:
         _report(result)
     if args.json:
-        print_json({**result.summary, "folder": str(out), "exit_code": result.exit_code, "error": str(result.error) if result.error else None})
+        print_json(
+            {
+                **result.summary,
+                "folder": str(out),
+                "exit_code": result.exit_code,
+                "error": str(result.error) if result.error else None,
+            }
+        )
     elif result.summary:
         print(story(result.summary, out))
     if result.error is not None:
@@ -82,7 +108,9 @@ def plan_from(args: argparse.Namespace) -> Any:
         if not sep or not spec:
             raise UsageError(f"--role {pair} is not NAME=SPEC", todo="for example --role judge=openai:gpt-4o")
         models[role] = spec
-    given = {k: getattr(args, k) for k in ("seeds", "seed", "limit", "concurrency", "engine") if getattr(args, k) is not None}
+    given = {
+        k: getattr(args, k) for k in ("seeds", "seed", "limit", "concurrency", "engine") if getattr(args, k) is not None
+    }
     if args.budget:
         given["budget"] = Limits.parse(args.budget).as_dict()
     plan = replace(
@@ -106,7 +134,9 @@ def story(summary: Any, out: Path) -> str:
     rows += [(f"dropped {reason}", f"{n:,}") for reason, n in summary["dropped"].items()]
     rows += [(f"failed {reason}", f"{n:,}") for reason, n in summary.get("failed_why", {}).items()]
     rows += [("unfinished", f"{summary['unfinished']:,}")] if summary["unfinished"] else []
-    bill = f"${summary['cost_usd']:.4f}" + (f" (no price known for {', '.join(summary['unpriced'])})" if summary.get("unpriced") else "")
+    bill = f"${summary['cost_usd']:.4f}" + (
+        f" (no price known for {', '.join(summary['unpriced'])})" if summary.get("unpriced") else ""
+    )
     skipped = "".join(f"; {n} skipped: {why}" for why, n in seeds.get("skipped_why", {}).items())
     empty = ""
     if not summary["kept"] and summary["candidates"]:

@@ -66,7 +66,10 @@ class Asker:
             UsageError: none is.
         """
         if role not in self.models:
-            raise UsageError(f"no model is bound to the role '{role}'", todo=f"add --role {role}=SPEC, or --model SPEC for all roles")
+            raise UsageError(
+                f"no model is bound to the role '{role}'",
+                todo=f"add --role {role}=SPEC, or --model SPEC for all roles",
+            )
         return self.models[role]
 
     async def answers(
@@ -135,7 +138,18 @@ class Asker:
             records = []
             for i, reply in zip(run, fresh, strict=True):
                 replies[i] = replace(reply, key=keys[i], model=model.identity)
-                records.append(self._record(model, asked, replies[i], keys[run[0]], scope, seed, first=i == run[0], draw=request.draw + i))
+                records.append(
+                    self._record(
+                        model,
+                        asked,
+                        replies[i],
+                        keys[run[0]],
+                        scope,
+                        seed,
+                        first=i == run[0],
+                        draw=request.draw + i,
+                    )
+                )
             self.journal.put(records)
         ordered = [replies[i] for i in range(len(keys))]
         return [_parsed(r) for r in ordered] if request.schema is not None else ordered
@@ -176,10 +190,27 @@ class Asker:
             self.counts.unpriced.add(model.name)
         return price or 0.0
 
-    def _record(self, model: Model, request: Request, reply: Reply, first_key: str, scope: str, seed: int, *, first: bool, draw: int) -> Record:
+    def _record(
+        self,
+        model: Model,
+        request: Request,
+        reply: Reply,
+        first_key: str,
+        scope: str,
+        seed: int,
+        *,
+        first: bool,
+        draw: int,
+    ) -> Record:
         body = None
         if first:
-            body = {"messages": list(request.messages), "sampling": dict(request.sampling), "schema": request.schema, "tools": list(request.tools), "n": request.n}
+            body = {
+                "messages": list(request.messages),
+                "sampling": dict(request.sampling),
+                "schema": request.schema,
+                "tools": list(request.tools),
+                "n": request.n,
+            }
         plain: dict[str, Any] = {"text": reply.text, "finish_reason": reply.finish_reason}
         plain |= {k: v for k in ("logprobs", "reasoning") if (v := getattr(reply, k))}
         if reply.tool_calls:

@@ -81,7 +81,14 @@ class ScopeContext:
         """See `Context.sample`."""
         options = {k: v for k, v in options.items() if v is not None}
         replies = await self.asker.answers(
-            role, messages, n, scope=self.scope, seed=self.index, draws=self._draws, row=self.row or {}, **options
+            role,
+            messages,
+            n,
+            scope=self.scope,
+            seed=self.index,
+            draws=self._draws,
+            row=self.row or {},
+            **options,
         )
         self.harvest.replies.extend(replies)
         return replies
@@ -90,7 +97,10 @@ class ScopeContext:
         """See `Context.fill`."""
         missing = prompt.fields - values.keys()
         if missing:
-            raise UsageError(f"prompt '{prompt.name}' has the field {{{min(missing)}}}, which {self.recipe.id} does not fill", todo="remove it from the wording")
+            raise UsageError(
+                f"prompt '{prompt.name}' has the field {{{min(missing)}}}, which {self.recipe.id} does not fill",
+                todo="remove it from the wording",
+            )
         return self._prompts.get(prompt.name, prompt).fill(**values)
 
     # -- candidates
@@ -105,7 +115,9 @@ class ScopeContext:
         events: Iterable[Event] = (),
     ) -> Candidate:
         """See `Context.make`."""
-        parents = [of] if isinstance(of, Row) else list(of) if of is not None else [self.row] if self.row is not None else []
+        parents = (
+            [of] if isinstance(of, Row) else list(of) if of is not None else [self.row] if self.row is not None else []
+        )
         replies = [by] if isinstance(by, Reply) else list(by)
         verdicts = tuple(verdicts)
         columns = _own_id_moved(columns)
@@ -114,7 +126,9 @@ class ScopeContext:
         place = self.recipe.id + self.scope.removeprefix(self._root)
         id = made_id(place, [p.id for p in parents], draw, columns)
         happened = [Event(self.recipe.act, "machine", _short(r.model)) for r in replies[-1:]]  # type: ignore[arg-type]
-        happened += [Event("rated", "environment" if v.verifier in ENVIRONMENTS else "machine", v.verifier) for v in verdicts]
+        happened += [
+            Event("rated", "environment" if v.verifier in ENVIRONMENTS else "machine", v.verifier) for v in verdicts
+        ]
         happened += events
         lines = [p.lineage for p in parents if isinstance(p, Candidate)]
         lineage = Lineage(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tilth.engine.asking import Asker
-from tilth.engine.plan import Plan
+from tilth.engine.plan import EXECUTION, Plan
 from tilth.engine.progress import Progress
 from tilth.engine.project import count, project
 from tilth.engine.runner import Runner
@@ -109,7 +109,11 @@ def run_plan(
     created = not folder.path.exists()
     folder.create()
     try:
-        frozen = {"version": recipe_version(recipe), "seeds": seeds.hash, "models": {r: m.identity for r, m in sorted(models.items())}}
+        frozen = {
+            "version": recipe_version(recipe),
+            "seeds": seeds.hash,
+            "models": {r: m.identity for r, m in sorted(models.items())},
+        }
         _freeze(folder, plan, frozen)
         journal = Journal(folder.journal)
     except TilthError:
@@ -119,7 +123,9 @@ def run_plan(
     try:
         if fork is not None and journal.meta("forked") is None:
             journal.set_meta("forked", {"from": str(fork), "answers": journal.copy_answers(RunFolder(fork).journal)})
-        return asyncio.run(_run(plan, recipe, frozen, seeds, models, folder, journal, quiet, journal_only, close=opened))
+        return asyncio.run(
+            _run(plan, recipe, frozen, seeds, models, folder, journal, quiet, journal_only, close=opened)
+        )
     finally:
         journal.close()
 
@@ -155,7 +161,13 @@ async def _run(
     start = time.monotonic()
     before = float(journal.meta("seconds") or 0.0)
     calls, tokens_in, tokens_out, usd = journal.spent()
-    budget = Budget(Limits.parse(plan.budget), usd=usd, tokens=tokens_in + tokens_out, requests=int(journal.meta("sent") or calls), seconds=before)
+    budget = Budget(
+        Limits.parse(plan.budget),
+        usd=usd,
+        tokens=tokens_in + tokens_out,
+        requests=int(journal.meta("sent") or calls),
+        seconds=before,
+    )
     asker = Asker(models, journal, budget, concurrency=plan.concurrency, prices=plan.prices, journal_only=journal_only)
     todo = seeds.total if plan.limit is None or seeds.total is None else min(plan.limit, seeds.total)
     runner = Runner(
@@ -175,7 +187,11 @@ async def _run(
         journal.commit()
         numbers = count(journal)
         if recipe.pool:
-            numbers.used = min(todo or 0, seeds.total or 0) - sum(numbers.skipped.values()) if journal.spent()[0] or numbers.candidates else 0
+            numbers.used = (
+                min(todo or 0, seeds.total or 0) - sum(numbers.skipped.values())
+                if journal.spent()[0] or numbers.candidates
+                else 0
+            )
         project(journal, folder)
         total = seeds.total if seeds.total is not None else sum(1 for _ in seeds)  # type: ignore[call-overload]
         summary = run_summary(plan, recipe, frozen, numbers, asker, models, total, seconds, _state(runner))
@@ -216,6 +232,17 @@ def _freeze(folder: RunFolder, plan: Plan, frozen: Mapping[str, Any]) -> None:
     folder.write_text(folder.plan, plan.dump(frozen))
 
 
+def plan_differences(a: str | Path, b: str | Path) -> list[str]:
+    """What differs between the frozen plans of two run folders, in words."""
+    import yaml
+
+    plans = [yaml.safe_load(RunFolder(p).require().plan.read_text(encoding="utf-8")) for p in (a, b)]
+    flat = [
+        {**{k: v for k, v in p.items() if k not in EXECUTION and k != "frozen"}, **p.get("frozen", {})} for p in plans
+    ]
+    return _differences(*flat)
+
+
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     said = {"version": "the method's code changed", "seeds": "the seed file's content changed"}
     found = []
@@ -224,7 +251,11 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         if a == b:
             continue
         if isinstance(a, Mapping) and isinstance(b, Mapping):
-            found += [f"{key}.{k}: {_brief(a.get(k))} -> {_brief(b.get(k))}" for k in dict.fromkeys([*a, *b]) if a.get(k) != b.get(k)]
+            found += [
+                f"{key}.{k}: {_brief(a.get(k))} -> {_brief(b.get(k))}"
+                for k in dict.fromkeys([*a, *b])
+                if a.get(k) != b.get(k)
+            ]
         else:
             found.append(said.get(key) or f"{key}: {_brief(a)} -> {_brief(b)}")
     return found

@@ -67,12 +67,22 @@ def run_recipe(
         TilthError: the run cannot go on.
     """
     seeds = [r if isinstance(r, Row) else Row(r, source_id("memory", i)) for i, r in enumerate(rows)]
-    bound = dict.fromkeys((*recipe.roles, *recipe.optional_roles), models) if not isinstance(models, Mapping) else models
+    bound = (
+        dict.fromkeys((*recipe.roles, *recipe.optional_roles), models) if not isinstance(models, Mapping) else models
+    )
     own = journal or Journal(":memory:")
 
     async def go() -> Runner:
         asker = Asker(bound, own, Budget(Limits()), concurrency=concurrency)  # type: ignore[arg-type]
-        runner = Runner(recipe, recipe_version(recipe), asker, settings=recipe.settings(settings), prompts=prompts, seed=seed, concurrency=concurrency)
+        runner = Runner(
+            recipe,
+            recipe_version(recipe),
+            asker,
+            settings=recipe.settings(settings),
+            prompts=prompts,
+            seed=seed,
+            concurrency=concurrency,
+        )
         await runner.run(seeds)
         return runner
 

@@ -71,16 +71,28 @@ class Plan:
         }  # fmt: skip
         for key, value in values.items():
             if not isinstance(value, kinds[key]) or isinstance(value, bool):
-                raise UsageError(f"'{value}' is not a value for this key", where=f"{where}, {key}", todo="see `tilth init` for an example of each key")
+                raise UsageError(
+                    f"'{value}' is not a value for this key",
+                    where=f"{where}, {key}",
+                    todo="see `tilth init` for an example of each key",
+                )
         if isinstance(values.get("models"), str):
             values["models"] = {"*": values["models"]}
         if values.get("budget"):
             values["budget"] = Limits.parse(values["budget"]).as_dict()
         if values.get("engine", "local") not in ENGINES:
-            raise UsageError(f"no engine is called '{values['engine']}'", where=f"{where}, engine", todo=did_you_mean(values["engine"], ENGINES))
+            raise UsageError(
+                f"no engine is called '{values['engine']}'",
+                where=f"{where}, engine",
+                todo=did_you_mean(values["engine"], ENGINES),
+            )
         for key in ("limit", "concurrency"):
             if values.get(key, 1) < 1:
-                raise UsageError(f"{values[key]} is less than 1", where=f"{where}, {key}", todo="give a positive whole number")
+                raise UsageError(
+                    f"{values[key]} is less than 1",
+                    where=f"{where}, {key}",
+                    todo="give a positive whole number",
+                )
         return Plan(**values)
 
     @staticmethod
@@ -100,16 +112,25 @@ class Plan:
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             line = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-            raise InputError(f"not valid YAML ({getattr(error, 'problem', error)})", where=f"{path}{line}", todo="mend the plan") from error
+            raise InputError(
+                f"not valid YAML ({getattr(error, 'problem', error)})",
+                where=f"{path}{line}",
+                todo="mend the plan",
+            ) from error
         if not isinstance(data, dict):
-            raise InputError("not a plan: a mapping of keys is expected", where=str(path), todo="start from `tilth init`")
+            raise InputError(
+                "not a plan: a mapping of keys is expected", where=str(path), todo="start from `tilth init`"
+            )
         return Plan.from_dict(data, str(path))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, without what is at its default."""
         default = Plan(self.recipe)
         given = {k: v for k, v in asdict(self).items() if v != getattr(default, k)}
-        return {"recipe": self.recipe, **{k: dict(v) if isinstance(v, Mapping) else v for k, v in given.items()}}
+        return {
+            "recipe": self.recipe,
+            **{k: dict(v) if isinstance(v, Mapping) else v for k, v in given.items()},
+        }
 
     def dump(self, frozen: Mapping[str, Any] | None = None) -> str:
         """The plan as YAML; `frozen` are the hashes that the run folder remembers."""
@@ -150,12 +171,24 @@ class Plan:
             names[name].reworded(text)
         for role in recipe.roles:
             if role not in self.models and "*" not in self.models:
-                raise UsageError(f"{recipe.id} needs a model for the role '{role}'", where="models", todo=f"add --model SPEC for all roles, or --role {role}=SPEC")
+                raise UsageError(
+                    f"{recipe.id} needs a model for the role '{role}'",
+                    where="models",
+                    todo=f"add --model SPEC for all roles, or --role {role}=SPEC",
+                )
         for role in self.models:
             if role not in (*recipe.roles, *recipe.optional_roles, "*"):
-                raise UsageError(f"{recipe.id} has no role '{role}'", where="models", todo=did_you_mean(role, [*recipe.roles, *recipe.optional_roles]))
+                raise UsageError(
+                    f"{recipe.id} has no role '{role}'",
+                    where="models",
+                    todo=did_you_mean(role, [*recipe.roles, *recipe.optional_roles]),
+                )
         if self.seeds is None and not (recipe.topic and "topic" in self.set):
-            raise UsageError("no seeds", where="plan", todo="add --seeds FILE" + (", or --set topic=..." if recipe.topic else ""))
+            raise UsageError(
+                "no seeds",
+                where="plan",
+                todo="add --seeds FILE" + (", or --set topic=..." if recipe.topic else ""),
+            )
         return recipe
 
     def wordings(self, recipe: Recipe) -> dict[str, Prompt]:

@@ -89,7 +89,9 @@ def _records(journal: Journal) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield "data/failed", {"id": id, "reason": reason, **own}
 
 
-def _evidence(lineage: Mapping[str, Any], verdicts: list[dict[str, Any]], sources: set[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _evidence(
+    lineage: Mapping[str, Any], verdicts: list[dict[str, Any]], sources: set[str]
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for seed in lineage["seeds"]:
         if seed not in sources:
             sources.add(seed)

@@ -167,7 +167,9 @@ class Runner:
             self.stop(error)
             return
         ctx = self._context("pool", 0, None)
-        ctx._on_round = lambda harvest, part: self._settle(Outcome(0, part, "pool", "open", _content(harvest, None, "open", "")))
+        ctx._on_round = lambda harvest, part: self._settle(
+            Outcome(0, part, "pool", "open", _content(harvest, None, "open", ""))
+        )
         status, why = "done", ""
         try:
             async for item in self.recipe.fn(taken, ctx, **self.settings):
@@ -181,7 +183,14 @@ class Runner:
 
     def _context(self, scope: str, index: int, row: Row | None) -> ScopeContext:
         return ScopeContext(
-            self.recipe, self.version, self.asker, seed=self.seed, scope=scope, index=index, row=row, prompts=self.prompts
+            self.recipe,
+            self.version,
+            self.asker,
+            seed=self.seed,
+            scope=scope,
+            index=index,
+            row=row,
+            prompts=self.prompts,
         )
 
     def _missing(self, column: str, index: int, row: Row) -> None:

@@ -48,7 +48,9 @@ def run_summary(
     """
     calls, tokens_in, tokens_out, usd = asker.journal.spent()
     skipped = sum(numbers.skipped.values())
-    retried = sum(int(getattr(getattr(m, "stats", None), "retried", 0)) for m in {id(m): m for m in models.values()}.values())
+    retried = sum(
+        int(getattr(getattr(m, "stats", None), "retried", 0)) for m in {id(m): m for m in models.values()}.values()
+    )
     untouched = total - numbers.used - skipped - (0 if recipe.pool else numbers.unfinished)
     assert untouched >= 0, f"more seeds accounted for than there are: {numbers}"
     return {

@@ -105,10 +105,16 @@ def write_table_run(
         "tilth": __version__,
         **given,
     }
-    folder.write_text(folder.plan, yaml.safe_dump({"verb": verb, "source": str(source), "map": dict(map), "set": dict(settings)}, sort_keys=False))
+    folder.write_text(
+        folder.plan,
+        yaml.safe_dump({"verb": verb, "source": str(source), "map": dict(map), "set": dict(settings)}, sort_keys=False),
+    )
     folder.write_json(folder.summary, summary)
     table = "".join(f"| dropped: {r} | {n:,} |\n" for r, n in sorted(reasons.items()))
-    folder.write_text(folder.card, f"{CARD_HEAD}# {verb} of {source.name}\n\n| candidates | {candidates:,} |\n|---|---|\n| kept | {len(kept):,} |\n{table}")
+    folder.write_text(
+        folder.card,
+        f"{CARD_HEAD}# {verb} of {source.name}\n\n| candidates | {candidates:,} |\n|---|---|\n| kept | {len(kept):,} |\n{table}",
+    )
     return summary
 
 
@@ -127,7 +133,11 @@ def _known_lineage(source: Path) -> dict[str, Lineage]:
         if (folder / "lineage").is_dir() and (folder / "summary.json").is_file():
             found = {}
             for record in RunFolder(folder).read("lineage"):
-                plain = {**record, "sampling": orjson.loads(record["sampling"]), "events": orjson.loads(record["events"])}
+                plain = {
+                    **record,
+                    "sampling": orjson.loads(record["sampling"]),
+                    "events": orjson.loads(record["events"]),
+                }
                 found[record["id"]] = Lineage.from_dict(plain)
             return found
     return {}

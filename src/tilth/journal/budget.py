@@ -32,7 +32,11 @@ class Limits:
         Raises:
             UsageError: an unknown name or a value that is not a positive number.
         """
-        pairs = [(k, str(v)) for k, v in text.items()] if isinstance(text, Mapping) else [tuple(p.partition("=")[::2]) for p in text.split(",") if p.strip()]
+        pairs = (
+            [(k, str(v)) for k, v in text.items()]
+            if isinstance(text, Mapping)
+            else [tuple(p.partition("=")[::2]) for p in text.split(",") if p.strip()]
+        )
         known = [f.name for f in fields(Limits)]
         found: dict[str, float] = {}
         for name, value in pairs:
@@ -44,7 +48,11 @@ class Limits:
             except ValueError:
                 number = -1.0
             if not number > 0:
-                raise UsageError(f"'{value}' is not a positive number", where=f"--budget {name}", todo=f"for example --budget {name}=10")
+                raise UsageError(
+                    f"'{value}' is not a positive number",
+                    where=f"--budget {name}",
+                    todo=f"for example --budget {name}=10",
+                )
             found[name] = number
         return Limits(**found)
 
@@ -61,7 +69,9 @@ class Budget:
         usd, tokens, requests, seconds: already spent.
     """
 
-    def __init__(self, limits: Limits, *, usd: float = 0.0, tokens: int = 0, requests: int = 0, seconds: float = 0.0) -> None:
+    def __init__(
+        self, limits: Limits, *, usd: float = 0.0, tokens: int = 0, requests: int = 0, seconds: float = 0.0
+    ) -> None:
         self.limits = limits
         self.usd, self.tokens, self.requests = usd, tokens, requests
         self._held_usd, self._held_tokens, self._in_flight = 0.0, 0, 0
@@ -95,7 +105,10 @@ class Budget:
         if over.startswith(("tokens", "usd")) and self._in_flight:
             return False
         if over:
-            raise BudgetError(f"the budget {over} is reached", todo="raise --budget and run the same command again: nothing is lost")
+            raise BudgetError(
+                f"the budget {over} is reached",
+                todo="raise --budget and run the same command again: nothing is lost",
+            )
         self.requests += 1
         self._in_flight += 1
         self._held_usd += usd

@@ -23,7 +23,18 @@ from tilth.errors import DiskError, UsageError
 VERSION = 1
 COMMIT_SECONDS = 0.5
 COMMIT_WRITES = 1_000
-NETWORK_FILE_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p", "afs", "lustre", "glusterfs")
+NETWORK_FILE_SYSTEMS = (
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "smbfs",
+    "fuse.sshfs",
+    "9p",
+    "afs",
+    "lustre",
+    "glusterfs",
+)
 """SQLite's WAL needs shared memory between processes, which these do not give (sqlite.org/wal.html)."""
 
 _TABLES = """
@@ -122,7 +133,11 @@ class Journal:
         if found is None:
             self.set_meta("version", VERSION)
         elif found != VERSION:
-            raise UsageError(f"the journal has version {found}, this tilth knows {VERSION}", where=self.path, todo="use the tilth that wrote it")
+            raise UsageError(
+                f"the journal has version {found}, this tilth knows {VERSION}",
+                where=self.path,
+                todo="use the tilth that wrote it",
+            )
 
     # -- requests
     def reply(self, key: str) -> dict[str, Any] | None:
@@ -240,7 +255,9 @@ class Journal:
     # -- transactions
     def due(self) -> bool:
         """Whether a commit is due."""
-        return self._pending >= COMMIT_WRITES or (self._pending > 0 and time.monotonic() - self._since >= COMMIT_SECONDS)
+        return self._pending >= COMMIT_WRITES or (
+            self._pending > 0 and time.monotonic() - self._since >= COMMIT_SECONDS
+        )
 
     def commit(self) -> None:
         """Make everything written so far survive a killed process."""
@@ -280,19 +297,38 @@ class Journal:
 
 def _record(row: tuple[Any, ...]) -> Record:
     request = None if row[7] is None else orjson.loads(row[7])
-    return Record(row[0], row[1], row[2], row[3], row[4], row[5], row[6], request, orjson.loads(row[8]), row[9], row[10], row[11])
+    return Record(
+        row[0],
+        row[1],
+        row[2],
+        row[3],
+        row[4],
+        row[5],
+        row[6],
+        request,
+        orjson.loads(row[8]),
+        row[9],
+        row[10],
+        row[11],
+    )
 
 
 def _lock(path: Path) -> IO[str]:
     try:
         file = path.open("a+")
     except OSError as error:
-        raise DiskError(f"cannot write ({error.strerror})", where=str(path.parent), todo="choose another --out") from error
+        raise DiskError(
+            f"cannot write ({error.strerror})", where=str(path.parent), todo="choose another --out"
+        ) from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         file.close()
-        raise UsageError("another tilth works in this run folder", where=str(path.parent), todo="wait for it, or choose another --out") from error
+        raise UsageError(
+            "another tilth works in this run folder",
+            where=str(path.parent),
+            todo="wait for it, or choose another --out",
+        ) from error
     return file
 
 
@@ -308,4 +344,8 @@ def _refuse_network(path: Path) -> None:
         if inside and len(point) > len(best):
             best, kind = point, system
     if kind in NETWORK_FILE_SYSTEMS:
-        raise UsageError(f"the run folder is on a network file system ({kind}), where SQLite's WAL is not safe", where=folder, todo="choose an --out on a local disk")
+        raise UsageError(
+            f"the run folder is on a network file system ({kind}), where SQLite's WAL is not safe",
+            where=folder,
+            todo="choose an --out on a local disk",
+        )

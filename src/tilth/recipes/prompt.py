@@ -39,5 +39,9 @@ class Prompt:
         """
         missing = sorted(self.fields - frozenset(_FIELD.findall(text)))
         if missing:
-            raise UsageError(f"the wording lacks {{{missing[0]}}}", where=f"prompt.{self.name}", todo=f"it must hold {', '.join(f'{{{f}}}' for f in sorted(self.fields))}")
+            raise UsageError(
+                f"the wording lacks {{{missing[0]}}}",
+                where=f"prompt.{self.name}",
+                todo=f"it must hold {', '.join(f'{{{f}}}' for f in sorted(self.fields))}",
+            )
         return Prompt(self.name, text)

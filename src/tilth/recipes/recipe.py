@@ -114,7 +114,9 @@ class Context(Protocol):
         """A named sub-scope, for work that runs concurrently with other work on the same seed."""
         ...
 
-    async def each(self, items: Iterable[T], fn: Callable[[T, Context], Awaitable[R]], *, name: str = "each") -> list[R]:
+    async def each(
+        self, items: Iterable[T], fn: Callable[[T, Context], Awaitable[R]], *, name: str = "each"
+    ) -> list[R]:
         """Run `fn(item, ctx)` for all items concurrently, each in its own branch; results in the items' order."""
         ...
 
@@ -209,7 +211,9 @@ class Recipe:
         """
         for name in given:
             if name not in self.params:
-                raise UsageError(f"{self.id} has no setting '{name}'", where="--set", todo=did_you_mean(name, self.params))
+                raise UsageError(
+                    f"{self.id} has no setting '{name}'", where="--set", todo=did_you_mean(name, self.params)
+                )
         return {name: self.params[name].check(value) for name, value in given.items()}
 
     def missing_column(self, columns: Mapping[str, Any]) -> str | None:
@@ -235,7 +239,11 @@ def recipe(
 
     def decorate(fn: Callable[..., AsyncIterator[Any]]) -> Recipe:
         if not inspect.isasyncgenfunction(fn):
-            raise UsageError(f"recipe '{id}' must be an async function that yields rows", where=fn.__module__, todo="write async def ... yield")
+            raise UsageError(
+                f"recipe '{id}' must be an async function that yields rows",
+                where=fn.__module__,
+                todo="write async def ... yield",
+            )
         hints = get_type_hints(fn)
         params = {
             name: Param(name, p.default, hints.get(name, Any))

@@ -70,7 +70,11 @@ def _from_file(name: str) -> Recipe:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise InputError(f"the file cannot be imported: {type(error).__name__}: {error}", where=path, todo="mend it; python FILE shows more") from error
+        raise InputError(
+            f"the file cannot be imported: {type(error).__name__}: {error}",
+            where=path,
+            todo="mend it; python FILE shows more",
+        ) from error
     finally:
         sys.path.pop(0)
     inside = {k: v for k, v in vars(module).items() if isinstance(v, Recipe)}

@@ -61,13 +61,25 @@ class RunFolder:
             if mark.is_file():
                 found = orjson.loads(mark.read_bytes())["format"]
                 if found > FORMAT:
-                    raise UsageError(f"the folder has format {found}, this tilth knows {FORMAT}", where=str(self.path), todo="update tilth")
+                    raise UsageError(
+                        f"the folder has format {found}, this tilth knows {FORMAT}",
+                        where=str(self.path),
+                        todo="update tilth",
+                    )
             elif any(p.name not in (".gitkeep",) for p in self.path.iterdir()):
-                raise UsageError("the folder is not empty and not a run of tilth", where=str(self.path), todo="choose another --out")
+                raise UsageError(
+                    "the folder is not empty and not a run of tilth",
+                    where=str(self.path),
+                    todo="choose another --out",
+                )
             else:
                 mark.write_bytes(orjson.dumps({"format": FORMAT}) + b"\n")
         except OSError as error:
-            raise DiskError(f"cannot write ({error.strerror})", where=str(self.path), todo="choose another --out, or free space") from error
+            raise DiskError(
+                f"cannot write ({error.strerror})",
+                where=str(self.path),
+                todo="choose another --out, or free space",
+            ) from error
         return self
 
     def require(self) -> RunFolder:
@@ -80,7 +92,9 @@ class RunFolder:
             raise UsageError("not a run folder", where=str(self.path), todo="give the folder that `tilth run` wrote")
         return self
 
-    def write(self, tables: Mapping[str, Callable[[], Iterable[Mapping[str, Any]]]], part_rows: int = PART_ROWS) -> None:
+    def write(
+        self, tables: Mapping[str, Callable[[], Iterable[Mapping[str, Any]]]], part_rows: int = PART_ROWS
+    ) -> None:
         """Write some tables, each from a function that gives its records; see `write_stream`."""
 
         def records() -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -109,7 +123,9 @@ class RunFolder:
         """
         names = list(names)
         try:
-            writers = {name: PartWriter(self.path / f".new-{name.replace('/', '-')}", BASE[name], part_rows) for name in names}
+            writers = {
+                name: PartWriter(self.path / f".new-{name.replace('/', '-')}", BASE[name], part_rows) for name in names
+            }
             if any(not w.fixed for w in writers.values()):
                 for name, record in records():
                     writers[name].see(record)
@@ -120,7 +136,11 @@ class RunFolder:
             for name, writer in writers.items():
                 _replace_folder(writer.folder, self.path / name)
         except OSError as error:
-            raise DiskError(f"cannot write ({error.strerror or error})", where=str(self.path), todo="free space, then run the same command again") from error
+            raise DiskError(
+                f"cannot write ({error.strerror or error})",
+                where=str(self.path),
+                todo="free space, then run the same command again",
+            ) from error
 
     def read(self, name: str) -> Iterator[Json]:
         """Records of a table, in order (`name` one of `TABLES`)."""
@@ -144,7 +164,11 @@ class RunFolder:
             fresh.write_text(text, encoding="utf-8")
             os.replace(fresh, path)
         except OSError as error:
-            raise DiskError(f"cannot write ({error.strerror})", where=str(path), todo="free space, then run the same command again") from error
+            raise DiskError(
+                f"cannot write ({error.strerror})",
+                where=str(path),
+                todo="free space, then run the same command again",
+            ) from error
 
 
 def lineage_record(lineage: Lineage) -> Json:
@@ -290,7 +314,9 @@ class PartWriter:
         import polars as pl
 
         columns = self._columns or {name: [] for name in self._types}
-        frame = pl.DataFrame([pl.Series(n, columns[n], dtype=_polars_type(kind), strict=False) for n, kind in self._types.items()])
+        frame = pl.DataFrame(
+            [pl.Series(n, columns[n], dtype=_polars_type(kind), strict=False) for n, kind in self._types.items()]
+        )
         try:
             frame.write_parquet(self.folder / f"part-{self._part:05d}.parquet", compression="zstd", statistics=False)
         except pl.exceptions.PolarsError as error:

@@ -52,19 +52,14 @@ def json_value(text: str) -> tuple[Any, bool]:
         return _strict(text), False
     except ValueError:
         pass
-    fenced = [
-        _from_prose(m[3]) for m in _FENCE.finditer(text) if m[2].lower() in ("", "json", "jsonc", "json5")
-    ]
+    fenced = [_from_prose(m[3]) for m in _FENCE.finditer(text) if m[2].lower() in ("", "json", "jsonc", "json5")]
     found = [value for block in fenced for value in block]
     if found:
         return _choose(found)
     found = _from_prose(text)
     if not found:
         raise ValueError("no JSON value in the text")
-    gaps = [
-        text[a:b]
-        for a, b in zip([0, *(f[2] for f in found)], [*(f[1] for f in found), len(text)], strict=True)
-    ]
+    gaps = [text[a:b] for a, b in zip([0, *(f[2] for f in found)], [*(f[1] for f in found), len(text)], strict=True)]
     if len(found) > 1 and not any(gap.strip(" \t\r\n,") for gap in gaps):
         return [value for value, *_ in found], True
     return _choose(found)
@@ -178,9 +173,7 @@ def _repaired(text: str) -> Any:
         )
     text = _LONE_SURROGATE.sub(r"\\ufffd", text)
     try:
-        return json.JSONDecoder(strict=False, parse_constant=_refuse_constant).decode(
-            _TOKEN.sub(_mended, text)
-        )
+        return json.JSONDecoder(strict=False, parse_constant=_refuse_constant).decode(_TOKEN.sub(_mended, text))
     except (ValueError, RecursionError):
         pass
     try:

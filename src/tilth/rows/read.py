@@ -59,7 +59,10 @@ class Source:
         for file, file_hash in zip(self.files, self.hashes, strict=True):
             for index, columns in enumerate(_records(file)):
                 empty = False
-                yield Row(_renamed(columns, self.map, file, index) if self.map else columns, source_id(file_hash, index))
+                yield Row(
+                    _renamed(columns, self.map, file, index) if self.map else columns,
+                    source_id(file_hash, index),
+                )
         if empty:
             raise InputError("no rows", where=str(self.path), todo="give a file with at least one row")
 
@@ -77,12 +80,20 @@ def open_source(path: str | Path, map: Mapping[str, str] | None = None) -> Sourc
     path = Path(path)
     if not path.exists():
         near = did_you_mean(path.name, [p.name for p in path.parent.iterdir()]) if path.parent.is_dir() else ""
-        raise InputError("no such file or folder", where=str(path), todo=near if near.startswith("did") else "check the path")
+        raise InputError(
+            "no such file or folder",
+            where=str(path),
+            todo=near if near.startswith("did") else "check the path",
+        )
     files = _files_in(path) if path.is_dir() else [path]
     try:
         hashes = tuple(_hash_file(f) for f in files)
     except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", where=str(error.filename or path), todo="check its permissions") from error
+        raise InputError(
+            f"cannot be read ({error.strerror})",
+            where=str(error.filename or path),
+            todo="check its permissions",
+        ) from error
     return Source(path, tuple(files), hashes, dict(map or {}))
 
 
@@ -120,7 +131,11 @@ def _renamed(columns: dict[str, Any], map: Mapping[str, str], file: Path, index:
     old_to_new = {old: new for new, old in map.items()}
     for old, new in old_to_new.items():
         if old not in columns:
-            raise InputError(f"no column '{old}' to map to '{new}'", where=f"{file}, row {index + 1}", todo=did_you_mean(old, columns))
+            raise InputError(
+                f"no column '{old}' to map to '{new}'",
+                where=f"{file}, row {index + 1}",
+                todo=did_you_mean(old, columns),
+            )
         if new in columns and new not in old_to_new:
             raise InputError(
                 f"'{old}' is mapped to '{new}', but the row has a column '{new}' already", where=f"{file}, row {index + 1}",
@@ -132,11 +147,19 @@ def _renamed(columns: dict[str, Any], map: Mapping[str, str], file: Path, index:
 def _files_in(folder: Path) -> list[Path]:
     if (folder / "plan.yaml").is_file() and (folder / "data" / "kept").is_dir():
         folder = folder / "data" / "kept"
-    found = sorted(p for p in folder.rglob("*") if p.is_file() and _kind(p) and not any(part.startswith(".") for part in p.relative_to(folder).parts))
+    found = sorted(
+        p
+        for p in folder.rglob("*")
+        if p.is_file() and _kind(p) and not any(part.startswith(".") for part in p.relative_to(folder).parts)
+    )
     if (folder / "dataset_info.json").is_file() or (folder / "dataset_dict.json").is_file():
         found = [p for p in found if p.suffix == ".arrow"]
     if not found:
-        raise InputError("no file in this folder can be read as rows", where=str(folder), todo=f"give files ending in {', '.join(TABLES + TEXTS)}")
+        raise InputError(
+            "no file in this folder can be read as rows",
+            where=str(folder),
+            todo=f"give files ending in {', '.join(TABLES + TEXTS)}",
+        )
     return found
 
 
@@ -169,7 +192,11 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
         return _arrow(path)
     if kind in TEXTS:
         return _text(path)
-    raise InputError(f"'{path.suffix or path.name}' is not a kind of file that holds rows", where=str(path), todo=f"give a file ending in {', '.join(TABLES + TEXTS)}")
+    raise InputError(
+        f"'{path.suffix or path.name}' is not a kind of file that holds rows",
+        where=str(path),
+        todo=f"give a file ending in {', '.join(TABLES + TEXTS)}",
+    )
 
 
 @contextmanager
@@ -184,7 +211,11 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
             with path.open("rb") as file:
                 yield file
     except (EOFError, gzip.BadGzipFile) as error:
-        raise InputError(f"the compressed file is damaged or cut off ({error})", where=str(path), todo="fetch or write the file again") from error
+        raise InputError(
+            f"the compressed file is damaged or cut off ({error})",
+            where=str(path),
+            todo="fetch or write the file again",
+        ) from error
 
 
 def _jsonl(path: Path) -> Iterator[dict[str, Any]]:
@@ -193,7 +224,11 @@ def _jsonl(path: Path) -> Iterator[dict[str, Any]]:
         while line := file.readline(MAX_LINE):
             number += 1
             if len(line) >= MAX_LINE:
-                raise InputError(f"a line of more than {MAX_LINE >> 20} MiB", where=f"{path}, line {number}", todo="this is not JSON Lines: one JSON object a line is expected")
+                raise InputError(
+                    f"a line of more than {MAX_LINE >> 20} MiB",
+                    where=f"{path}, line {number}",
+                    todo="this is not JSON Lines: one JSON object a line is expected",
+                )
             if number == 1:
                 line = line.removeprefix(b"\xef\xbb\xbf")
             if not line.strip():
@@ -207,15 +242,31 @@ def _json_object(line: bytes, path: Path, number: int, *, ended: bool) -> dict[s
         value = orjson.loads(line)
     except orjson.JSONDecodeError as error:
         if b"\0" in line[:4096]:
-            raise InputError("the file is binary, not JSON Lines", where=where, todo="give a text file with one JSON object a line") from error
+            raise InputError(
+                "the file is binary, not JSON Lines",
+                where=where,
+                todo="give a text file with one JSON object a line",
+            ) from error
         try:
             line.decode("utf-8")
         except UnicodeDecodeError as bad:
-            raise InputError(f"byte {bad.start + 1} is not UTF-8", where=where, todo="save the file as UTF-8, for example iconv -f LATIN1 -t UTF-8") from error
+            raise InputError(
+                f"byte {bad.start + 1} is not UTF-8",
+                where=where,
+                todo="save the file as UTF-8, for example iconv -f LATIN1 -t UTF-8",
+            ) from error
         half = "" if ended else "; it is the last line and has no line end: the file looks half-written"
-        raise InputError(f"not valid JSON ({error.msg} at column {error.colno}){half}", where=where, todo="mend or remove this line") from error
+        raise InputError(
+            f"not valid JSON ({error.msg} at column {error.colno}){half}",
+            where=where,
+            todo="mend or remove this line",
+        ) from error
     if not isinstance(value, dict):
-        raise InputError(f"a JSON {_json_type(value)} where an object is expected", where=where, todo='write each row as {"column": value, ...}')
+        raise InputError(
+            f"a JSON {_json_type(value)} where an object is expected",
+            where=where,
+            todo='write each row as {"column": value, ...}',
+        )
     if any(line.count(b'"' + key.encode() + b'"') > 1 for key in value):
         _refuse_repeated(line, where)
     return value
@@ -249,10 +300,18 @@ def _json(path: Path) -> Iterator[dict[str, Any]]:
         try:
             rows = orjson.loads(file.read())
         except orjson.JSONDecodeError as error:
-            raise InputError(f"not valid JSON ({error.msg} at line {error.lineno}, column {error.colno})", where=str(path), todo="mend the file") from error
+            raise InputError(
+                f"not valid JSON ({error.msg} at line {error.lineno}, column {error.colno})",
+                where=str(path),
+                todo="mend the file",
+            ) from error
     for index, row in enumerate(rows):
         if not isinstance(row, dict):
-            raise InputError(f"a JSON {_json_type(row)} where an object is expected", where=f"{path}, row {index + 1}", todo='write each row as {"column": value, ...}')
+            raise InputError(
+                f"a JSON {_json_type(row)} where an object is expected",
+                where=f"{path}, row {index + 1}",
+                todo='write each row as {"column": value, ...}',
+            )
         yield row
 
 
@@ -263,7 +322,11 @@ def _csv(path: Path, delimiter: str) -> Iterator[dict[str, Any]]:
             header = next(reader, [])
             twice = next((name for name in header if header.count(name) > 1), None)
             if twice is not None:
-                raise InputError(f"column '{twice}' stands twice in the header", where=f"{path}, line 1", todo="give each column its own name")
+                raise InputError(
+                    f"column '{twice}' stands twice in the header",
+                    where=f"{path}, line 1",
+                    todo="give each column its own name",
+                )
             for cells in reader:
                 if not cells:
                     continue
@@ -274,9 +337,15 @@ def _csv(path: Path, delimiter: str) -> Iterator[dict[str, Any]]:
                     )  # fmt: skip
                 yield dict(zip(header, cells, strict=True))
         except UnicodeDecodeError as error:
-            raise InputError(f"byte {error.start + 1} of a block is not UTF-8", where=f"{path}, after line {reader.line_num}", todo="save the file as UTF-8") from error
+            raise InputError(
+                f"byte {error.start + 1} of a block is not UTF-8",
+                where=f"{path}, after line {reader.line_num}",
+                todo="save the file as UTF-8",
+            ) from error
         except csv.Error as error:
-            raise InputError(f"not valid CSV ({error})", where=f"{path}, line {reader.line_num}", todo="mend this line") from error
+            raise InputError(
+                f"not valid CSV ({error})", where=f"{path}, line {reader.line_num}", todo="mend this line"
+            ) from error
 
 
 def _parquet(path: Path) -> Iterator[dict[str, Any]]:
@@ -285,9 +354,18 @@ def _parquet(path: Path) -> Iterator[dict[str, Any]]:
     try:
         total = pl.scan_parquet(path).select(pl.len()).collect().item()
         for start in range(0, total, 10_000):
-            yield from _plain(pl.read_parquet(path, n_rows=10_000, row_index_name=None) if total <= 10_000 else pl.scan_parquet(path).slice(start, 10_000).collect(), path)
+            yield from _plain(
+                pl.read_parquet(path, n_rows=10_000, row_index_name=None)
+                if total <= 10_000
+                else pl.scan_parquet(path).slice(start, 10_000).collect(),
+                path,
+            )
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise InputError(f"not a readable Parquet file ({str(error).splitlines()[0]})", where=str(path), todo="write the file again") from error
+        raise InputError(
+            f"not a readable Parquet file ({str(error).splitlines()[0]})",
+            where=str(path),
+            todo="write the file again",
+        ) from error
 
 
 def _arrow(path: Path) -> Iterator[dict[str, Any]]:
@@ -296,14 +374,22 @@ def _arrow(path: Path) -> Iterator[dict[str, Any]]:
     try:
         frame = pl.read_ipc_stream(path)
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise InputError(f"not a readable Arrow file ({str(error).splitlines()[0]})", where=str(path), todo="save the dataset again") from error
+        raise InputError(
+            f"not a readable Arrow file ({str(error).splitlines()[0]})",
+            where=str(path),
+            todo="save the dataset again",
+        ) from error
     yield from _plain(frame, path)
 
 
 def _plain(frame: Any, path: Path) -> Iterator[dict[str, Any]]:
     for name, kind in frame.schema.items():
         if "Binary" in str(kind) or "Object" in str(kind):
-            raise InputError(f"column '{name}' holds {kind}, which is not plain JSON", where=str(path), todo="drop or convert the column")
+            raise InputError(
+                f"column '{name}' holds {kind}, which is not plain JSON",
+                where=str(path),
+                todo="drop or convert the column",
+            )
         if any(word in str(kind) for word in ("Date", "Time", "Duration", "Decimal", "Categorical", "Enum")):
             frame = frame.with_columns(frame[name].cast(str))
     yield from frame.iter_rows(named=True)
@@ -314,10 +400,16 @@ def _text(path: Path) -> Iterator[dict[str, Any]]:
     with _opened(path) as file:
         for number, line in enumerate(file, 1):
             if b"\0" in line:
-                raise InputError("the file is binary, not text", where=f"{path}, line {number}", todo="give a text file")
+                raise InputError(
+                    "the file is binary, not text", where=f"{path}, line {number}", todo="give a text file"
+                )
             try:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
             except UnicodeDecodeError as error:
-                raise InputError(f"byte {error.start + 1} is not UTF-8", where=f"{path}, line {number}", todo="save the file as UTF-8") from error
+                raise InputError(
+                    f"byte {error.start + 1} is not UTF-8",
+                    where=f"{path}, line {number}",
+                    todo="save the file as UTF-8",
+                ) from error
             if text:
                 yield {"text": text}

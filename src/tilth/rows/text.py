@@ -12,7 +12,9 @@ def turn_text(message: Mapping[str, Any]) -> str:
     if isinstance(content, str):
         return content
     if isinstance(content, list):
-        return "\n".join(str(p.get("text") or "") for p in content if isinstance(p, Mapping) and p.get("type") == "text")
+        return "\n".join(
+            str(p.get("text") or "") for p in content if isinstance(p, Mapping) and p.get("type") == "text"
+        )
     return ""
 
 
@@ -56,7 +58,10 @@ def row_text(row: Mapping[str, Any], on: str | None = None) -> str | None:
         return value if isinstance(value, str) else None
     if isinstance(row.get("text"), str):
         return str(row["text"])
-    parts = [prompt_text(row) if "prompt" in row else None, last_assistant(row) if "completion" in row else None]
+    parts = [
+        prompt_text(row) if "prompt" in row else None,
+        last_assistant(row) if "completion" in row else None,
+    ]
     found = [p for p in parts if p is not None]
     if found:
         return "\n".join(found)

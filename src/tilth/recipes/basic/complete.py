@@ -32,7 +32,12 @@ async def complete(
     keep_cut: bool = False,
 ) -> AsyncIterator[Candidate]:
     """Ask for `n` answers to each prompt and keep the whole ones."""
-    asked: dict[str, Any] = {"temperature": temperature, "top_p": top_p, "max_tokens": max_tokens, "stop": stop}
+    asked: dict[str, Any] = {
+        "temperature": temperature,
+        "top_p": top_p,
+        "max_tokens": max_tokens,
+        "stop": stop,
+    }
     sampling = {k: v for k, v in asked.items() if v is not None}
     chat = "prompt" not in row
     for reply in await ctx.sample("generator", row["messages" if chat else "prompt"], n, system=system, **sampling):
