@@ -1,8 +1,8 @@
-"""Pages and tables of the site that are made from the code, so that they cannot become untrue (an mkdocs hook).
+"""Pages and tables of the site that are made from the code, so that they stay true (an mkdocs hook).
 
 * `reference/cli.md`: every verb's own help.
 * `architecture.md` and `contributing.md`: the files of those names at the root of the repository.
-* `<!-- recipes -->` in a page: the table of methods; `<!-- recipe: ID -->`: one method's columns and settings.
+* `<!-- recipes -->` in a page: the table of methods; `<!-- recipe: ID -->`: one method in figures.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ COPIED = {"architecture.md": "ARCHITECTURE.md", "contributing.md": "CONTRIBUTING
 
 def cli_reference() -> str:
     """The command line, verb by verb, as `--help` prints it."""
-    from tilth.cli.main import build_parser, verbs
+    from tilth.cli.main import VERBS, verb_parser
 
     parts = ["# Command line", "", "Made from the program's own help when the site is built."]
-    for verb in verbs():
-        parts += ["", f"## tilth {verb}", "", "```text", help_text(build_parser(verb)).rstrip(), "```"]
+    for verb in VERBS:
+        parts += ["", f"## tilth {verb}", "", "```text", help_text(verb_parser(verb)).rstrip(), "```"]
     return "\n".join(parts) + "\n"
 
 
@@ -39,9 +39,8 @@ def recipes_table() -> str:
     lines = ["| method | family | takes | makes | summary |", "|---|---|---|---|---|"]
     for id in RECIPES.builtin:
         recipe = load_recipe(id)
-        lines.append(
-            f"| [`{id}`]({id}.md) | {recipe.family} | {_code(recipe.takes)} | {_code(recipe.makes)} | {recipe.summary} |"
-        )
+        cells = (f"[`{id}`]({id}.md)", recipe.family, _code(recipe.takes), _code(recipe.makes), recipe.summary)
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -83,7 +82,7 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def _rooted(text: str) -> str:
-    """Links as they are right from docs/: into it shorter, to the other root files as pages, elsewhere as plain text."""
+    """The text with links that are right from docs/; what is no page of the site becomes plain text."""
     for page, source in COPIED.items():
         text = text.replace(f"]({source}", f"]({page}")
     text = text.replace("](docs/", "](")

@@ -1,9 +1,9 @@
 """The documentation does what it says: its code runs, its commands parse, its site builds.
 
 A page marks code with comments that no reader sees: ``<!-- file NAME -->`` writes the next block to a file,
-``<!-- run -->`` runs it (``exit=N`` names the code it must end with), ``<!-- prints -->`` says that every line of the
-next block stood in the output of the last run; ``...`` stands for anything. A page's blocks share one empty folder,
-without network keys.
+``<!-- run -->`` runs it (``exit=N`` names the code it must end with), ``<!-- prints -->`` says that every line of
+the next block stood in the output of the last run; ``...`` stands for anything. A page's blocks share one folder,
+empty at first, and have no keys.
 """
 
 from __future__ import annotations
@@ -60,9 +60,7 @@ def test_the_code_of_a_page_runs_and_prints_what_the_page_shows(page: Path, tmp_
             assert ran.returncode == expected, f"{text}\n{printed}"
         elif directive == "prints":
             for line in filter(str.strip, text.splitlines()):
-                assert any(line_pattern(line).search(shown) for shown in printed.splitlines()), (
-                    f"{line}\n--\n{printed}"
-                )
+                assert any(line_pattern(line).search(shown) for shown in printed.splitlines()), f"{line}\n--\n{printed}"
 
 
 def commands(page: Path) -> list[list[str]]:
@@ -83,21 +81,17 @@ def commands(page: Path) -> list[list[str]]:
 COMMANDS = [(page, words) for page in PAGES for words in commands(page)]
 
 
-@pytest.mark.parametrize(
-    ("page", "words"), COMMANDS, ids=[f"{name(p)}: {' '.join(w)}"[:90] for p, w in COMMANDS]
-)
+@pytest.mark.parametrize(("page", "words"), COMMANDS, ids=[f"{name(p)}: {' '.join(w)}"[:90] for p, w in COMMANDS])
 def test_a_command_in_the_documentation_is_one_that_the_program_takes(page: Path, words: list[str]) -> None:
-    from tilth.cli.main import build_parser, verbs
+    from tilth.cli.main import VERBS, verb_parser
 
     if words[0].startswith("-"):
         assert words[0] in ("--help", "--version")
         return
-    assert words[0] in verbs()
-    stop = next(
-        (i for i, word in enumerate(words) if word in ("|", ">", ">>", "&&", "||", ";", "2>")), len(words)
-    )
+    assert words[0] in VERBS
+    stop = next((i for i, word in enumerate(words) if word in ("|", ">", ">>", "&&", "||", ";", "2>")), len(words))
     try:
-        build_parser(words[0]).parse_args(words[1:stop])
+        verb_parser(words[0]).parse_args(words[1:stop])
     except SystemExit as left:
         assert left.code == 0, f"{name(page)}: tilth {' '.join(words)}"
 
