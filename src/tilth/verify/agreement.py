@@ -100,13 +100,9 @@ class AgreementVerifier:
 
     def __post_init__(self) -> None:
         if not isinstance(self.least, int | float) or not 0 <= self.least <= 1:
-            raise UsageError(
-                f"agreement: least={self.least} is not a share", todo="give a number from 0 to 1"
-            )
+            raise UsageError(f"agreement: least={self.least} is not a share", todo="give a number from 0 to 1")
         if not isinstance(self.voters, int) or self.voters < 1:
-            raise UsageError(
-                f"agreement: voters={self.voters} is not a number of voters", todo="give 1 or more"
-            )
+            raise UsageError(f"agreement: voters={self.voters} is not a number of voters", todo="give 1 or more")
 
     def missing(self, row: Mapping[str, Any]) -> str | None:
         """The column that the row lacks, or None."""

@@ -43,10 +43,10 @@ _CHOICE = re.compile(
 _CHOICE_ANYWHERE = re.compile(r"\b(?:[Oo]ption|[Cc]hoice|[Aa]nswer)\s*[(\[]?([A-J])\b|\(([A-J])\)")
 _CLOSED = ({"yes", "no"}, {"true", "false"})
 _SYMBOLIC = re.compile(r"[\\^=+*<>{}\[\]|_/!]|\b(?![aAI]\b)[a-zA-Z]\b(?!')")
-_WORDS = re.compile(r"[A-Za-z]{2}.*?[^A-Za-z][A-Za-z]{2}", re.S)
+_WORDS = re.compile(r"[A-Za-z]{2}")
 _NUMBER_WORD = re.compile(
     r"\b(?:square|root|squared|cubed|pi|log|factorial|half|third|quarter|minus|plus|times|negative|over|divided|than"
-    r"|hundred|thousand|million|billion|trillion|dozen)\b",
+    r"|hundred|thousand|million|billion|trillion|dozen|ln|sin|cos|tan|exp|mod|choose|infinity|infinite)\b",
     re.I,
 )
 
@@ -82,9 +82,7 @@ def find_answer(text: str) -> Found | None:
     if last is None:
         return _unmarked(text)
     if "boxed" in last[0]:
-        content = (
-            _braced(text, last.end()) if last[0].endswith("{") else text[last.end() :].split(None, 1)[0:1]
-        )
+        content = _braced(text, last.end()) if last[0].endswith("{") else text[last.end() :].split(None, 1)[0:1]
         content = content[0] if isinstance(content, list) and content else content
         return _settled(content.strip(), "boxed") if isinstance(content, str) and content.strip() else None
     line = _first_line(text[last.end() :])
@@ -218,11 +216,7 @@ def equal(a: str, b: str) -> bool | None:
         return True if p else None
     if any(p in closed and q in closed for closed in _CLOSED):
         return False
-    return (
-        False
-        if x is None and y is None and _LETTER.fullmatch(plain(a)) and _LETTER.fullmatch(plain(b))
-        else None
-    )
+    return False if x is None and y is None and _LETTER.fullmatch(plain(a)) and _LETTER.fullmatch(plain(b)) else None
 
 
 def check_answer(completion: str, answer: Any) -> Verdict:

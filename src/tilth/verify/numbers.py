@@ -108,6 +108,7 @@ _UNIT_LETTERS = frozenset("mgshlLJNWVAKCFdt")
 _UNWRAP = re.compile(r"\\(?:text|mathrm|mbox|textbf|mathbf|textit|operatorname)\s*\{([^{}]*)\}")
 _FRAC = re.compile(r"\\[dtc]?frac\s*(?:\{([^{}]*)\}|(\d))\s*(?:\{([^{}]*)\}|(\d))")
 _LATEX_SPACE = re.compile(r"\\[!,;: ]|\\q?quad\b|\\(?:left|right|displaystyle)\b|~|\\\\$")
+_BOLD = re.compile(r"(?<![\w)])\*\*(?=\S)|(?<=\S)\*\*(?![\w(])")
 _ABOUT = re.compile(
     r"(?:≈|=|:|\\approx\b|approximately|approx\.?|about|around|roughly|exactly|only|just|a total of)\s*", re.I
 )
@@ -131,20 +132,15 @@ def plain(text: str) -> str:
             .replace("\\[", "")
             .replace("\\]", "")
         )
-    text = (
-        text.replace("−", "-").replace("–", "-").replace("**", "")
-        if not text.isascii() or "**" in text
-        else text
-    )
+    text = _BOLD.sub("", text) if "**" in text else text
     if not text.isascii():
+        text = text.replace("−", "-").replace("–", "-")
         text = re.sub(f"[{''.join(_VULGAR)}]", lambda m: f" {_VULGAR[m[0]]}", text).replace("⁄", "/")
     text = text.strip(' \t\r\n`"“”')
     if len(text) > 1 and text[0] == text[-1] == "$":
         text = text.strip("$ ")
     while text and text[-1] in ".,;:" and not text.endswith(".."):
-        text = text[:-1].rstrip(
-            " `$" if text.count("$") == 1 and text[-2:-1] == "$" and text[0] != "$" else " `"
-        )
+        text = text[:-1].rstrip(" `$" if text.count("$") == 1 and text[-2:-1] == "$" and text[0] != "$" else " `")
     return text.strip()
 
 
@@ -196,11 +192,7 @@ def quantity(text: str) -> Quantity | None:
 
 def _named(before: str) -> bool:
     name = _NAMED.fullmatch(before.strip())
-    return (
-        name is not None
-        and not {"or", "and"} & set(before.lower().split())
-        and not re.search(r"[\\^+*/<>]", before)
-    )
+    return name is not None and not {"or", "and"} & set(before.lower().split()) and not re.search(r"[\\^+*/<>]", before)
 
 
 def _from(m: re.Match[str]) -> Quantity | None:
@@ -233,9 +225,7 @@ def _from(m: re.Match[str]) -> Quantity | None:
 def _scaled(num: int, den: int, exponent: int, unit: str) -> Quantity | None:
     if abs(exponent) > MAX_EXPONENT:
         return None
-    return (
-        Quantity(num * 10**exponent, den, unit) if exponent >= 0 else Quantity(num, den * 10**-exponent, unit)
-    )
+    return Quantity(num * 10**exponent, den, unit) if exponent >= 0 else Quantity(num, den * 10**-exponent, unit)
 
 
 def _decimal(text: str) -> tuple[int, int]:
@@ -271,10 +261,7 @@ def _unit(text: str) -> tuple[str | None, int]:
     if _NOT_UNIT.search(text):
         return None, 1
     if (
-        any(
-            len(w) == 1 and w.isalpha() and w not in _UNIT_LETTERS and w != "a"
-            for w in re.split(r"[-/^. ]", text)
-        )
+        any(len(w) == 1 and w.isalpha() and w not in _UNIT_LETTERS and w != "a" for w in re.split(r"[-/^. ]", text))
         or text == "a"
     ):
         return None, 1

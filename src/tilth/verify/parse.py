@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import json
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -83,13 +84,23 @@ def json_value(text: str) -> Parsed | None:
 
 def _strict(text: str) -> tuple[Any] | None:
     try:
-        return (json.loads(text, parse_constant=_refuse, strict=True),)
+        return (_DECODER.decode(text.strip(_JSON_SPACE)),)
     except (ValueError, RecursionError):
         return None
 
 
 def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is not JSON")
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    return value if math.isfinite(value) else _refuse(number)
+
+
+_JSON_SPACE = " \t\r\n"
+_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
+_LENIENT = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite, strict=False)
 
 
 def after_thinking(text: str) -> str | None:
@@ -103,13 +114,12 @@ def after_thinking(text: str) -> str | None:
 
 def _scan(text: str) -> Parsed | None:
     """The longest bracketed value in running text; objects before arrays, the first among equals."""
-    decoder = json.JSONDecoder(parse_constant=_refuse)
     found: list[tuple[bool, int, Parsed]] = []
     at, openings = 0, 0
     while (start := _opening(text, at)) is not None and openings < MAX_OPENINGS:
         openings += 1
         try:
-            value, end = decoder.raw_decode(text, start)
+            value, end = _DECODER.raw_decode(text, start)
             parsed: Parsed | None = Parsed(value, "scan")
         except (ValueError, RecursionError):
             closing = _closing(text, start)
@@ -125,9 +135,9 @@ def _scan(text: str) -> Parsed | None:
 
 
 def _opening(text: str, at: int) -> int | None:
-    match = re.compile(
-        r"""\{(?=\s*["'}A-Za-z/#])|\[(?=\s*(?:[\[{"'\]\d-]|true|false|null|True|False|None))"""
-    ).search(text, at)
+    match = re.compile(r"""\{(?=\s*["'}A-Za-z/#])|\[(?=\s*(?:[\[{"'\]\d-]|true|false|null|True|False|None))""").search(
+        text, at
+    )
     return match.start() if match else None
 
 
@@ -161,15 +171,13 @@ def _mended(text: str) -> Parsed | None:
         return None
     for candidate in (text, _TRAILING_COMMA.sub(r"\1", text)):
         try:
-            return Parsed(json.loads(candidate, strict=False, parse_constant=_refuse), "scan", repaired=True)
+            return Parsed(_LENIENT.decode(candidate), "scan", repaired=True)
         except (ValueError, RecursionError):
             continue
     try:
         value = ast.literal_eval(text)
         return (
-            Parsed(json.loads(json.dumps(value, allow_nan=False)), "scan", repaired=True)
-            if _jsonish(value)
-            else None
+            Parsed(json.loads(json.dumps(value, allow_nan=False)), "scan", repaired=True) if _jsonish(value) else None
         )
     except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
         return None
@@ -207,9 +215,7 @@ def fenced_blocks(text: str) -> list[Block]:
             and len(fence["mark"]) >= len(opened["mark"])
             and not fence["info"].strip()
         ):
-            blocks.append(
-                _block(opened, text[opened.end() + 1 : max(fence.start() - 1, opened.end() + 1)], True)
-            )
+            blocks.append(_block(opened, text[opened.end() + 1 : max(fence.start() - 1, opened.end() + 1)], True))
             opened = None
     if opened is not None:
         blocks.append(_block(opened, text[opened.end() + 1 :], False))
@@ -233,11 +239,7 @@ def fenced_code(text: str, lang: str | Iterable[str] | None = None) -> str | Non
     """
     wanted = None if lang is None else {lang} if isinstance(lang, str) else set(lang)
     return next(
-        (
-            b.text
-            for b in fenced_blocks(text)
-            if b.closed and (wanted is None or b.lang in wanted or not b.lang)
-        ),
+        (b.text for b in fenced_blocks(text) if b.closed and (wanted is None or b.lang in wanted or not b.lang)),
         None,
     )
 
