@@ -1,0 +1,38 @@
+"""Pruning, mixing and measures: which texts repeat, copy a benchmark or say nothing new.
+
+Knows no model and no verifier.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tilth.select.bleu import self_bleu
+    from tilth.select.decontaminate import Benchmark, Decontaminator, Hit
+    from tilth.select.exact import exact_groups
+    from tilth.select.figures import measure, vendi
+    from tilth.select.mixing import Mix, mix
+    from tilth.select.near import NearResult, near_groups
+    from tilth.select.novelty import Novelty, NoveltyResult, novelty_pass, rouge_l
+    from tilth.select.steps import Selection, Steps, select_rows, texts_of
+
+_HOMES = {
+    "self_bleu": "bleu", "Benchmark": "decontaminate", "Decontaminator": "decontaminate", "Hit": "decontaminate",
+    "exact_groups": "exact", "vendi": "figures", "Mix": "mixing", "NearResult": "near",
+    "near_groups": "near", "Novelty": "novelty", "NoveltyResult": "novelty", "novelty_pass": "novelty",
+    "rouge_l": "novelty", "Selection": "steps", "Steps": "steps", "select_rows": "steps", "texts_of": "steps",
+    "measure": "figures", "mix": "mixing",
+}  # fmt: skip
+__all__ = [
+    "Benchmark", "Decontaminator", "Hit", "Mix", "NearResult", "Novelty", "NoveltyResult", "Selection", "Steps",
+    "exact_groups", "measure", "mix", "near_groups", "novelty_pass", "rouge_l", "select_rows", "self_bleu", "texts_of",
+    "vendi",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"tilth.select.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'tilth.select' has no attribute '{name}'")

@@ -1,0 +1,158 @@
+"""Near duplicates: an exact Jaccard self-join on word n-grams, then one survivor for each connected component.
+
+Exact means: the same pairs as comparing all, decided by integers, whatever the hash values. Small inputs run in plain
+Python, larger ones in compiled kernels; both give the same result. Does not know what a row is.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from tilth.select.words import exact_threshold, is_small, shingles
+
+Overlap = Callable[[int, int], tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class NearResult:
+    """Who survives, and how like the survivor the others are.
+
+    Args:
+        survivor: for each of n texts the index of the survivor of its component; a survivor names itself.
+        similarity: Jaccard with the survivor (1.0 for a survivor). In a chain it can lie below the threshold.
+        link: for each text the survivor if it lies at the threshold or above, else the first text of its component that
+            does: the reason why it belongs there (a survivor names itself).
+        link_similarity: Jaccard with `link`.
+    """
+
+    survivor: list[int]
+    similarity: list[float]
+    link: list[int]
+    link_similarity: list[float]
+
+    @property
+    def kept(self) -> list[int]:
+        """Indices of the survivors, ascending."""
+        return [index for index, held in enumerate(self.survivor) if index == held]
+
+
+def near_groups(
+    texts: Sequence[str],
+    threshold: str | float | Fraction = "0.7",
+    *,
+    n: int = 3,
+    priority: Sequence[float] | None = None,
+    compiled: bool | None = None,
+) -> NearResult:
+    """Group texts whose sets of word n-grams have Jaccard >= threshold, through chains too.
+
+    Words are ``\\w+`` on ``str.lower()``; a text shorter than n words is one shingle; a text without words is never a
+    duplicate.
+
+    Args:
+        texts: any number of texts.
+        threshold: in (0, 1]; read as its decimal spelling, so 0.7 means 7/10 exactly.
+        n: words a shingle.
+        priority: one number a text; the highest of a component survives, the first among equals. Default: the first.
+        compiled: force the compiled (True) or the plain path (False); by default the faster one for the size.
+
+    Raises:
+        UsageError: the threshold is not in (0, 1].
+    """
+    bound = exact_threshold(threshold)
+    texts = list(texts)
+    run = _compiled if (not is_small(texts) if compiled is None else compiled) else _plain
+    roots, overlap = run(texts, bound, n)
+    return _survivors(roots, overlap, bound, priority)
+
+
+def _survivors(roots: list[int], overlap: Overlap, bound: Fraction, priority: Sequence[float] | None) -> NearResult:
+    members: dict[int, list[int]] = {}
+    for index, root in enumerate(roots):
+        if root != index:
+            members.setdefault(root, [root]).append(index)
+    count = len(roots)
+    result = NearResult(list(range(count)), [1.0] * count, list(range(count)), [1.0] * count)
+    for group in members.values():
+        group.sort()
+        held = group[0] if priority is None else max(group, key=lambda i: (priority[i], -i))
+        for index in group:
+            if index == held:
+                continue
+            common, union = overlap(index, held)
+            result.survivor[index], result.similarity[index] = held, common / union
+            result.link[index], result.link_similarity[index] = held, common / union
+            if common * bound.denominator < bound.numerator * union:
+                for other in group:
+                    common, union = overlap(index, other)
+                    if other != index and common * bound.denominator >= bound.numerator * union:
+                        result.link[index], result.link_similarity[index] = other, common / union
+                        break
+    return result
+
+
+def _plain(texts: list[str], bound: Fraction, n: int) -> tuple[list[int], Overlap]:
+    sets = [shingles(text, n) for text in texts]
+    numerator, denominator = bound.numerator, bound.denominator
+    frequency = Counter(shingle for found in sets for shingle in found)
+    parent = list(range(len(sets)))
+    first: dict[frozenset[str], int] = {}
+    for index, found in enumerate(sets):
+        if found:
+            parent[index] = first.setdefault(found, index)
+
+    def root(node: int) -> int:
+        while parent[node] != node:
+            parent[node] = parent[parent[node]]
+            node = parent[node]
+        return node
+
+    postings: dict[str, list[int]] = defaultdict(list)
+    for index in sorted(first.values(), key=lambda i: (len(sets[i]), i)):
+        found = sets[index]
+        size = len(found)
+        shortest = -(-numerator * size // denominator)
+        ordered = sorted((s for s in found if frequency[s] > 1), key=lambda s: (frequency[s], s))
+        alone = size - len(ordered)
+        seen = {index}
+        for shingle in ordered[: max(0, size - shortest + 1 - alone)]:
+            for other in postings[shingle]:
+                if other in seen:
+                    continue
+                seen.add(other)
+                if len(sets[other]) < shortest:
+                    continue
+                a, b = root(index), root(other)
+                if a == b:
+                    continue
+                common = len(found & sets[other])
+                if common * denominator >= numerator * (size + len(sets[other]) - common):
+                    parent[max(a, b)] = min(a, b)
+        for shingle in ordered[: max(0, size - -(-2 * numerator * size // (numerator + denominator)) + 1 - alone)]:
+            postings[shingle].append(index)
+
+    def overlap(a: int, b: int) -> tuple[int, int]:
+        common = len(sets[a] & sets[b])
+        return common, len(sets[a]) + len(sets[b]) - common
+
+    return [root(index) for index in range(len(sets))], overlap
+
+
+def _compiled(texts: list[str], bound: Fraction, n: int) -> tuple[list[int], Overlap]:
+    from tilth.select import join, kernels
+
+    buffer, starts, table = kernels.encode(texts)
+    ids, offsets, _, codes, _, _ = kernels.word_ids(buffer, starts, table)
+    grams, gram_starts, distinct = kernels.gram_ids(ids, offsets, len(codes), n)
+    elements, set_starts, frequency = join.rarest_first(grams, gram_starts, distinct)
+    roots = join.components(elements, set_starts, frequency, bound.numerator, bound.denominator)
+
+    def overlap(a: int, b: int) -> tuple[int, int]:
+        common = int(join.overlap(elements, set_starts, a, b, 0))
+        sizes = int(set_starts[a + 1] - set_starts[a] + set_starts[b + 1] - set_starts[b])
+        return common, sizes - common
+
+    return roots.tolist(), overlap
