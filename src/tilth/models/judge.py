@@ -30,9 +30,7 @@ _RANGE = re.compile(r"(-?\d+)\s*(?:-|–|to|through|and|\.\.)\s*(\d+)|(?:out of|
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:/\d+)?")
 _LINE = re.compile(r"^\W*([A-Za-z][A-Za-z ]{0,30}):\s*\W*(?:<|\[|\{|\d|A\b|yes|no|[A-Z_]+\b)", re.M | re.I)
 
-_NAMES = frozenset(
-    "score verdict rating decision judgement judgment better winner label answer result choice preference".split()
-)
+_NAMES = "score verdict rating decision judgement judgment better winner label answer result choice preference"
 
 
 def open_judge(spec: Spec) -> Model:
@@ -172,7 +170,7 @@ def _bounds(text: str) -> tuple[int, int] | None:
 
 def _label(text: str, default: str) -> str:
     """The name before the colon in the line that the request shows as the form of the verdict."""
-    named = [m[1] for m in _LINE.finditer(text) if m[1].strip().lower() in _NAMES]
+    named = [m[1] for m in _LINE.finditer(text) if m[1].strip().lower() in _NAMES.split()]
     return named[-1] if named else default
 
 

@@ -76,9 +76,7 @@ class Spec:
         return found
 
 
-def open_model(
-    spec: str, *, map: Mapping[str, str] | None = None, settings: Mapping[str, Any] | None = None
-) -> Model:
+def open_model(spec: str, *, map: Mapping[str, str] | None = None, settings: Mapping[str, Any] | None = None) -> Model:
     """The model that a SPEC names; nothing is sent and nothing heavy loaded before the first request.
 
     Args:
@@ -96,9 +94,7 @@ def open_model(
     return make(parsed)
 
 
-def parse_spec(
-    spec: str, *, map: Mapping[str, str] | None = None, settings: Mapping[str, Any] | None = None
-) -> Spec:
+def parse_spec(spec: str, *, map: Mapping[str, str] | None = None, settings: Mapping[str, Any] | None = None) -> Spec:
     """Take a SPEC apart.
 
     Raises:
@@ -131,9 +127,7 @@ def _query(query: str, where: str) -> dict[str, str]:
     try:
         pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
     except ValueError as error:
-        raise UsageError(
-            f"'{query}' is not options", where=where, todo="write name=value, joined by &"
-        ) from error
+        raise UsageError(f"'{query}' is not options", where=where, todo="write name=value, joined by &") from error
     found = dict(pairs)
     if len(found) != len(pairs):
         raise UsageError("an option stands twice", where=where, todo="give each option once")
@@ -162,13 +156,13 @@ def _typed(value: Any, default: T, where: str) -> T:
 
 
 def open_nano(spec: Spec) -> Model:
-    """The embedded toy model."""
+    """``nano`` (the embedded toy model) or ``nano:FOLDER`` (one of its kind, trained further)."""
     from tilth.models.nano import Nano
 
-    if spec.rest:
-        raise UsageError("nano takes no name", where=spec.text, todo="write nano")
     spec.options({})
-    model: Model = Nano()
+    if spec.rest and not Path(spec.rest).is_dir():
+        raise UsageError(f"no folder '{spec.rest}'", where=spec.text, todo="write nano, or nano:FOLDER")
+    model: Model = Nano(spec.rest or None)
     return model
 
 

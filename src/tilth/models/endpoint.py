@@ -1,0 +1,259 @@
+"""Models behind an OpenAI-compatible HTTP endpoint: sending, retrying, and telling what is hopeless from what
+is not.
+
+Knows how requests travel; what stands in them is `wire`'s matter, how many fly at once `limiter`'s. Keys are
+read from the environment when a connection pool is made and are kept nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tilth.models.address import Address, address_of_name, address_of_url
+from tilth.models.base import Model, ModelError, Reply, Request
+from tilth.models.faults import Faults, RefusedError, RetryableError
+from tilth.models.limiter import Limiter
+from tilth.models.spec import Spec
+from tilth.models.wire import BadBodyError, Dialect, body, path, replies
+
+if TYPE_CHECKING:
+    import aiohttp
+
+FIRST_DELAY = 0.1
+"""Seconds before the first retry; doubled for each further one, jittered by half."""
+LONGEST_DELAY = 60.0
+CONNECT_SECONDS = 30.0
+SETTINGS: Mapping[str, Any] = {
+    "base_url": "", "endpoint_id": "", "api_key_env": "", "headers": {}, "timeout": 600.0, "deadline": 1800.0,
+    "retries": 10, "concurrency": 256, "response_format": "auto",
+}  # fmt: skip
+"""Settings of an endpoint and their defaults.
+
+``base_url`` (for `openai:`; before OPENAI_BASE_URL), ``endpoint_id`` (stands for the URL in journal keys, so
+that a journal can move with its endpoint), ``api_key_env`` (variable that holds the key), ``headers`` (a
+value ``$NAME`` is read from the environment), ``timeout`` (seconds for one attempt, all included),
+``deadline`` (seconds for one request with its retries and waits), ``retries`` (after faults; refusals for
+rate are retried up to the deadline), ``concurrency`` (in flight at most), ``response_format`` (auto,
+json_schema, json_object, off).
+"""
+
+
+def open_openai(spec: Spec) -> Model:
+    """``openai:NAME``: OPENAI_BASE_URL (default https://api.openai.com/v1) and OPENAI_API_KEY."""
+    options = spec.options(SETTINGS)
+    return Endpoint(address_of_name(spec, options), **_rest(options))
+
+
+def open_url(spec: Spec) -> Model:
+    """``http://host:port/v1#NAME``."""
+    options = spec.options(SETTINGS)
+    return Endpoint(address_of_url(spec, options), **_rest(options))
+
+
+def _rest(options: Mapping[str, Any]) -> dict[str, Any]:
+    taken = ("base_url", "endpoint_id", "api_key_env", "headers")
+    return {name: value for name, value in options.items() if name not in taken}
+
+
+@dataclass(slots=True)
+class Stats:
+    """What an endpoint was asked.
+
+    Args:
+        sent: attempts sent.
+        retried: attempts that followed a fault.
+        faults: kind of fault to how many.
+        input: prompt tokens.
+        output: answer tokens.
+        estimated: answers whose tokens the server did not count, so that they are estimates.
+    """
+
+    sent: int = 0
+    retried: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    input: int = 0
+    output: int = 0
+    estimated: int = 0
+
+
+class Endpoint:
+    """A model behind an HTTP endpoint.
+
+    Args:
+        address: where it is, how it is named and which variable holds its key.
+        timeout: seconds for one attempt.
+        deadline: seconds for one request with all its attempts.
+        retries: further attempts after a fault.
+        concurrency: requests in flight at most; fewer when the endpoint refuses many.
+        response_format: how a schema is asked for; see `tilth.models.wire.FORMATS`.
+    """
+
+    local = False
+    bounded = True
+    """Whether the model bounds its own requests in flight, so that a retry's wait holds nobody's place."""
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        timeout: float = 600.0,
+        deadline: float = 1800.0,
+        retries: int = 10,
+        concurrency: int = 256,
+        response_format: str = "auto",
+    ) -> None:
+        self.address, self.name = address, address.model
+        suffix = "" if response_format == "auto" else f"?response_format={response_format}"
+        self.identity = f"{address.id}#{address.model}{suffix}"
+        self.timeout, self.deadline, self.retries = timeout, deadline, retries
+        self.limiter = Limiter(concurrency)
+        self.dialect = Dialect(response_format)
+        self.stats = Stats()
+        self._faults = Faults(address)
+        self._session: aiohttp.ClientSession | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._proxy: str | None = None
+        self._urls: dict[str, Any] = {}
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.identity!r})"
+
+    async def send(self, request: Request) -> list[Reply]:
+        """Answer a request; see `tilth.models.base.Model.send`."""
+        seed = request.sampling.get("seed")
+        if request.n == 1:
+            return (await self._call(request, 1, None if seed is None else int(seed) + request.draw))[:1]
+        if seed is not None:
+            draws = range(request.draw, request.draw + request.n)
+            return await self._each(request, [int(seed) + draw for draw in draws])
+        made: list[Reply] = []
+        while len(made) < request.n:
+            missing = request.n - len(made)
+            if self.dialect.many and missing > 1:
+                got = await self._call(request, missing, None)
+                if len(got) < missing:
+                    self.dialect.many = len(got) > 1
+                made += got
+            else:
+                made += await self._each(request, [None] * missing)
+        return made
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _each(self, request: Request, seeds: Sequence[int | None]) -> list[Reply]:
+        calls = [asyncio.ensure_future(self._call(request, 1, seed)) for seed in seeds]
+        try:
+            return [got[0] for got in await asyncio.gather(*calls)]
+        finally:
+            for call in calls:
+                call.cancel()
+
+    async def _call(self, request: Request, n: int, seed: int | None) -> list[Reply]:
+        """One request of `n` choices, with its retries."""
+        until = time.monotonic() + self.deadline
+        where = path(request)
+        url = self._urls.get(where) or self._urls.setdefault(where, self.address.url(where))
+        data = body(self.name, request, self.dialect, n, seed)
+        tries = faults = 0
+        while True:
+            given = await self.limiter.acquire()
+            try:
+                got = await self._attempt(url, data, request, n, given, until, tries)
+            except RefusedError as refusal:
+                said = data
+                if refusal.teaches:
+                    self.dialect.learn(str(refusal), request, n)
+                    n = n if self.dialect.many else 1
+                    data = body(self.name, request, self.dialect, n, seed)
+                if data == said:
+                    raise ModelError(str(refusal)) from None
+                continue
+            except RetryableError as fault:
+                tries += 1
+                faults += fault.kind != "throttled"
+                self.stats.faults[fault.kind] += 1
+                delay = self._delay(fault, tries)
+                if faults > self.retries or time.monotonic() + delay >= until:
+                    raise ModelError(f"{fault} (given up after {tries} attempts)") from None
+            else:
+                return got
+            finally:
+                self.limiter.release()
+            await asyncio.sleep(delay)
+
+    def _delay(self, fault: RetryableError, tries: int) -> float:
+        if fault.wait is not None:
+            return fault.wait * (1 + 0.1 * random.random())
+        return min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** (tries - 1)) * (0.5 + 0.5 * random.random())
+
+    async def _attempt(
+        self, url: Any, data: bytes, request: Request, n: int, given: float, until: float, tries: int
+    ) -> list[Reply]:
+        import aiohttp
+
+        session = self._session
+        if session is None or self._loop is not asyncio.get_running_loop():
+            session = await self._connect()
+        self.stats.sent += 1
+        self.stats.retried += tries > 0
+        try:
+            left = until - given
+            options: dict[str, Any] = {"proxy": self._proxy} if self._proxy else {}
+            if left < self.timeout:
+                options["timeout"] = aiohttp.ClientTimeout(total=max(left, 0.001))
+            async with session.post(url, data=data, allow_redirects=False, **options) as answer:
+                content = await answer.read()
+                status, headers = answer.status, answer.headers
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise self._faults.of_connection(error) from None
+        if status != 200:
+            fault = await self._faults.of_status(status, headers, content, session)
+            if isinstance(fault, RetryableError) and fault.kind == "throttled":
+                self.limiter.refused(given, fault.wait)
+            raise fault
+        try:
+            made, counted = replies(content, request, n, self.identity)
+        except BadBodyError as error:
+            raise self._faults.of_body(error, headers, content) from None
+        self._faults.answered = True
+        self.limiter.answered()
+        if "x-ratelimit-remaining-requests" in headers:
+            self._heed(headers)
+        for reply in made:
+            self.stats.input += reply.usage.input
+            self.stats.output += reply.usage.output
+        self.stats.estimated += 0 if counted else len(made)
+        return made
+
+    def _heed(self, headers: Mapping[str, str]) -> None:
+        """Wait for the reset that the server announces once nothing is left of its allowance."""
+        for what in ("requests", "tokens"):
+            if headers.get(f"x-ratelimit-remaining-{what}", "").strip() == "0":
+                wait = self._faults.seconds(headers.get(f"x-ratelimit-reset-{what}", ""))
+                if wait:
+                    self.limiter.pause(wait)
+
+    async def _connect(self) -> aiohttp.ClientSession:
+        import aiohttp
+
+        await self.close()
+        self._loop = asyncio.get_running_loop()
+        self._proxy = self.address.proxy()
+        connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, keepalive_timeout=60)
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            headers=self.address.headers(),
+            timeout=aiohttp.ClientTimeout(total=self.timeout, sock_connect=CONNECT_SECONDS),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        return self._session

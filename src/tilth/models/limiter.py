@@ -1,0 +1,113 @@
+"""How many requests an endpoint is given at once: additive increase, multiplicative decrease. Knows no HTTP.
+
+A server that refuses the odd request (a hiccup) is merely asked again; one that refuses more than `TOLERATED`
+of a window of requests is over its limit, and the bound is halved. The bound climbs back by a fixed step for
+each window without that. A pause that the server asks for (`Retry-After` while over its limit, or rate-limit
+headers) holds all new requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+
+TOLERATED = 1 / 8
+"""Share of refused requests in a window above which the bound is halved."""
+CLEAN = 1 / 20
+"""Share of refused requests in a window up to which the bound may grow."""
+STEPS_TO_RECOVER = 32
+"""A bound grows by 1/32 of its ceiling (at least 1) a window, so half of it is regained in 16."""
+SMALLEST_WINDOW = 8
+LONGEST_PAUSE = 120.0
+"""Seconds; a server that asks for more is asked again after this."""
+
+
+class Limiter:
+    """A bound on requests in flight that follows what the server can take.
+
+    Args:
+        ceiling: requests in flight at most; also the starting bound.
+    """
+
+    def __init__(self, ceiling: int) -> None:
+        self.ceiling, self.bound = max(1, ceiling), max(1, ceiling)
+        self.in_flight = 0
+        self.resume_at = 0.0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._done = self._refused = 0
+        self._halved_at = 0.0
+
+    async def acquire(self) -> float:
+        """Wait for a free place; returns the time (`time.monotonic`) at which it was given."""
+        now = time.monotonic()
+        if self.in_flight < self.bound and now >= self.resume_at and not self._waiting:
+            self.in_flight += 1
+            return now
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(place)
+        self._admit()
+        try:
+            await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled():
+                self.release()
+            raise
+        return time.monotonic()
+
+    def release(self) -> None:
+        """Give a place back."""
+        self.in_flight -= 1
+        if self._waiting:
+            self._admit()
+
+    def answered(self) -> None:
+        """Note a request that the server took."""
+        self._count(refused=False)
+
+    def refused(self, given_at: float, wait: float | None = None) -> None:
+        """Note a request that the server refused for its rate or load.
+
+        Args:
+            given_at: when its place was given; a request sent before the last halving says nothing new.
+            wait: seconds that the server asks to wait, if it does.
+        """
+        if given_at < self._halved_at:
+            return
+        self._count(refused=True)
+        if self._refused > TOLERATED * max(SMALLEST_WINDOW, self.bound):
+            self.bound = max(1, self.bound // 2)
+            self._halved_at = time.monotonic()
+            self._done = self._refused = 0
+            if wait:
+                self.pause(wait)
+
+    def pause(self, seconds: float) -> None:
+        """Hold all new requests for some seconds."""
+        self.resume_at = max(self.resume_at, time.monotonic() + min(seconds, LONGEST_PAUSE))
+
+    def _count(self, *, refused: bool) -> None:
+        self._done += 1
+        self._refused += refused
+        if self._done >= max(SMALLEST_WINDOW, self.bound):
+            if self._refused <= CLEAN * self._done and self.bound < self.ceiling:
+                self.bound = min(self.ceiling, self.bound + max(1, self.ceiling // STEPS_TO_RECOVER))
+                self._admit()
+            self._done = self._refused = 0
+
+    def _admit(self) -> None:
+        wait = self.resume_at - time.monotonic()
+        if wait > 0:
+            if self._timer is None and self._waiting:
+                self._timer = asyncio.get_running_loop().call_later(wait + 0.001, self._wake)
+            return
+        while self._waiting and self.in_flight < self.bound:
+            place = self._waiting.popleft()
+            if not place.done():
+                self.in_flight += 1
+                place.set_result(None)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self._admit()
