@@ -250,7 +250,8 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         a, b = old.get(key), new.get(key)
         if a == b:
             continue
-        if isinstance(a, Mapping) and isinstance(b, Mapping):
+        if isinstance(a, Mapping) or isinstance(b, Mapping):
+            a, b = a or {}, b or {}
             found += [
                 f"{key}.{k}: {_brief(a.get(k))} -> {_brief(b.get(k))}"
                 for k in dict.fromkeys([*a, *b])

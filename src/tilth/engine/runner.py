@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import traceback
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -14,7 +15,7 @@ from tilth.engine.asking import Asker
 from tilth.engine.context import Harvest, ScopeContext
 from tilth.engine.progress import Progress
 from tilth.errors import InputError, TilthError, did_you_mean
-from tilth.journal.store import Journal, Outcome
+from tilth.journal.store import Outcome
 from tilth.models.base import ModelError
 from tilth.recipes.prompt import Prompt
 from tilth.recipes.recipe import Candidate, Recipe, Skip
@@ -148,7 +149,7 @@ class Runner:
             self.stop(error)
             return
         except Exception as error:
-            status, why = "failed", failure(error)
+            status, why = "failed", failure(error, self.recipe)
         self._settle(Outcome(index, 0, row.id, status, _content(ctx.take(), row, status, why)))  # type: ignore[arg-type]
 
     async def _pool(self, rows: Iterable[Row]) -> None:
@@ -178,7 +179,7 @@ class Runner:
             self.stop(error)
             return
         except Exception as error:
-            status, why = "failed", failure(error)
+            status, why = "failed", failure(error, self.recipe)
         self._settle(Outcome(0, POOL_END, "pool", status, _content(ctx.take(), None, status, why)))  # type: ignore[arg-type]
 
     def _context(self, scope: str, index: int, row: Row | None) -> ScopeContext:
@@ -224,12 +225,13 @@ class Runner:
             self._progress.tick(t.done, t.kept, t.dropped, t.failed, tokens=c.input + c.output, usd=c.usd)
 
 
-def failure(error: Exception) -> str:
-    """A failed row's reason: the model's word, or the exception with the line that raised it."""
+def failure(error: Exception, recipe: Recipe) -> str:
+    """A failed row's reason: the model's word, or the exception with the recipe's line that raised it."""
     if isinstance(error, ModelError):
         return f"model: {error}"
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return f"error: {type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno})"
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if f.filename == inspect.getsourcefile(recipe.fn)] or list(frames)
+    return f"error: {type(error).__name__}: {error} ({Path(own[-1].filename).name}:{own[-1].lineno})"
 
 
 def _no_column(column: str, index: int, row: Row) -> InputError:

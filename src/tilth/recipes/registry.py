@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib.util
 import inspect
@@ -24,6 +25,7 @@ RECIPES = Registry(
         "oss-instruct": "tilth.recipes.code.oss_instruct:oss_instruct",
         "metamath": "tilth.recipes.maths.metamath:metamath",
         "rejection-sampling": "tilth.recipes.maths.rejection_sampling:rejection_sampling",
+        "self-consistency": "tilth.recipes.maths.self_consistency:self_consistency",
         "constitutional-ai": "tilth.recipes.align.constitutional_ai:constitutional_ai",
     },
 )
@@ -43,18 +45,29 @@ def load_recipe(name: str) -> Recipe:
 
 
 def recipe_version(recipe: Recipe) -> str:
-    """Hash of the code behind a recipe: its module, the modules beside a recipe from a file, and tilth's version."""
-    module = inspect.getmodule(recipe.fn)
+    """Hash of the code behind a recipe: its module, the modules beside it that it imports, and tilth's version."""
     file = Path(inspect.getsourcefile(recipe.fn) or "")
+    beside = (
+        {file} if (inspect.getmodule(recipe.fn) or sys).__name__.startswith("tilth.") else _with_helpers(file, set())
+    )
     hasher = hashlib.blake2b(__version__.encode(), digest_size=8)
-    files = {file}
-    if module is not None and not module.__name__.startswith("tilth."):
-        folder = file.parent.resolve()
-        loaded = [getattr(m, "__file__", None) for m in list(sys.modules.values())]
-        files |= {Path(f) for f in loaded if f and Path(f).resolve().parent == folder and f.endswith(".py")}
-    for path in sorted(files):
+    for path in sorted(beside):
         hasher.update(path.name.encode() + b"\0" + (path.read_bytes() if path.is_file() else b""))
     return hasher.hexdigest()
+
+
+def _with_helpers(file: Path, found: set[Path]) -> set[Path]:
+    """`file` and, transitively, the files of the same folder that it imports."""
+    if file in found or not file.is_file():
+        return found
+    found.add(file)
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            names = [node.module] if node.module else [a.name for a in node.names]
+        for name in names:
+            _with_helpers(file.parent / f"{name.split('.')[0]}.py", found)
+    return found
 
 
 def _from_file(name: str) -> Recipe:
