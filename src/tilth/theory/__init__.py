@@ -1,4 +1,4 @@
-"""What random-matrix theory says of training on real and pruned synthetic data. Pure maths: knows no rows, no models."""
+"""What random-matrix theory says of training on real and pruned synthetic data. Pure maths: knows no rows or models."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Best": "search", "Labels": "labels", "Moments": "second_moments", "Prediction": "prediction",
-    "SETTINGS": "settings", "Spectrum": "spectrum", "best": "search", "break_even_noise": "search", "critical_noise": "labels",
-    "fitted": "settings", "fitted_mean": "settings", "general": "settings", "matrix": "second_moments",
-    "normal_cdf": "normal", "predict": "settings", "prune": "labels", "shared": "settings", "synthetic": "settings",
+    "SETTINGS": "settings", "Spectrum": "spectrum", "best": "search", "break_even_noise": "search",
+    "critical_noise": "labels", "fitted": "settings", "fitted_mean": "settings", "general": "settings",
+    "matrix": "second_moments", "normal_cdf": "normal", "predict": "settings", "prune": "labels",
+    "shared": "settings", "synthetic": "settings",
 }  # fmt: skip
 __all__ = [
     "SETTINGS", "Best", "Labels", "Moments", "Prediction", "Spectrum", "best", "break_even_noise", "critical_noise",

@@ -59,13 +59,14 @@ def break_even_noise(
     return crossing(law(setting, {}), given, steps)
 
 
-def crossing(f: Law, given: Mapping[str, Any], steps: int = 24) -> Array:
+def crossing(f: Law, given: Mapping[str, Any], steps: int = 24, halvings: int = 30) -> Array:
     """`break_even_noise` of any law.
 
     Args:
         f: the law.
         given: its parameters but epsilon; arrays broadcast.
         steps: points of the first scan.
+        halvings: bisections of the step in which the crossing lies.
     """
     arrays = {k: np.asarray(v, dtype=np.float64) for k, v in given.items() if k != "spectrum"}
     shape = np.broadcast_shapes(*[v.shape for v in arrays.values()])
@@ -83,7 +84,7 @@ def crossing(f: Law, given: Mapping[str, Any], steps: int = 24) -> Array:
     first = np.where(below.any(axis=1), below.argmax(axis=1), steps + 1)
     low, high = scan[np.clip(first - 1, 0, steps)], scan[np.clip(first, 0, steps)]
     open_end = (first > 0) & (first <= steps)
-    for _ in range(30 if open_end.any() else 0):
+    for _ in range(halvings if open_end.any() else 0):
         middle = (low + high) / 2
         under = np.broadcast_to(f(**flat, epsilon=middle).accuracy, (size,)) < base - 1e-12
         low, high = np.where(under, low, middle), np.where(under, middle, high)

@@ -1,0 +1,34 @@
+"""From a person's look at some rows to rates with intervals, and from rates to a decision. Knows no recipe."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tilth.audit.advice import Advice, advise_rates
+    from tilth.audit.estimate import Rates, rates
+    from tilth.audit.features import advise_features, text_features
+    from tilth.audit.intervals import Interval, clopper_pearson, jeffreys
+    from tilth.audit.labels import Label, add_label, agreement, consensus, read_labels
+    from tilth.audit.ledger import calibration, record_measured, record_prediction
+    from tilth.audit.strata import Sampled, sample
+
+_HOMES = {
+    "Advice": "advice", "advise_rates": "advice", "advise_features": "features", "text_features": "features",
+    "Interval": "intervals", "clopper_pearson": "intervals", "jeffreys": "intervals", "Label": "labels",
+    "add_label": "labels", "agreement": "labels", "consensus": "labels", "read_labels": "labels",
+    "calibration": "ledger", "record_measured": "ledger", "record_prediction": "ledger", "Rates": "estimate",
+    "rates": "estimate", "Sampled": "strata", "sample": "strata",
+}  # fmt: skip
+__all__ = [
+    "Advice", "Interval", "Label", "Rates", "Sampled", "add_label", "advise_features", "advise_rates", "agreement",
+    "calibration", "clopper_pearson", "consensus", "jeffreys", "rates", "read_labels", "record_measured",
+    "record_prediction", "sample", "text_features",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"tilth.audit.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'tilth.audit' has no attribute '{name}'")

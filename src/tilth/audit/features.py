@@ -1,0 +1,259 @@
+"""Advice measured on real features: text or numbers to whitened rows of equal length, their moments, and the theory.
+
+Steps (each is needed): whiten with the pooled real features, without labels; scale every row to length sqrt(p), because
+real features have heavy-tailed norms and without it the prediction errs four to five times as much; estimate the class
+means without bias. Knows no run folder.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilth.audit.advice import Advice, conclude
+from tilth.audit.estimate import Rates
+from tilth.errors import InputError
+from tilth.theory.search import Best, crossing
+from tilth.theory.second_moments import Moments, matrix
+
+Array = NDArray[np.float64]
+DIMENSION = 100
+"""Whitened dimensions at most; the mapping was validated at about this number."""
+BUCKETS = 4096
+DRAWS = 80
+_WORD = re.compile(r"\w+")
+
+
+def text_features(real: Sequence[str], fake: Sequence[str], p: int = DIMENSION, seed: int = 0) -> tuple[Array, Array]:
+    """Hashed TF-IDF of words and word pairs, projected on the leading directions of the real texts.
+
+    Args:
+        real, fake: texts.
+        p: directions wanted; fewer when there are not enough texts.
+        seed: of the randomised decomposition.
+
+    Returns:
+        (n, p) and (m, p), not yet whitened.
+    """
+    counts = [
+        np.stack([_hashed(t) for t in part]) if part else np.zeros((0, BUCKETS), np.float32) for part in (real, fake)
+    ]
+    seen = (counts[0] > 0).sum(axis=0)
+    idf = np.log((1 + len(real)) / (1 + seen)).astype(np.float32) + 1
+    for part in counts:
+        np.log1p(part, out=part)
+        part *= idf
+        part /= np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12)
+    basis = _leading(counts[0], min(p, len(real) - 1, BUCKETS), seed)
+    return (counts[0] @ basis).astype(np.float64), (counts[1] @ basis).astype(np.float64)
+
+
+def _hashed(text: str) -> NDArray[np.float32]:
+    words = _WORD.findall(text.lower())
+    row = np.zeros(BUCKETS, np.float32)
+    for term, count in Counter([*words, *map(" ".join, pairwise(words))]).items():
+        row[zlib.crc32(term.encode()) % BUCKETS] += count
+    return row
+
+
+def _leading(x: NDArray[np.float32], p: int, seed: int) -> NDArray[np.float32]:
+    """The leading p right singular directions, by subspace iteration (Halko, Martinsson & Tropp, SIAM Review 2011)."""
+    rng = np.random.default_rng(seed)
+    basis = rng.standard_normal((x.shape[1], min(p + 10, x.shape[1]))).astype(np.float32)
+    for _ in range(4):
+        basis = np.linalg.qr(x.T @ (x @ basis))[0]
+    _, _, right = np.linalg.svd(x @ basis, full_matrices=False)
+    return np.asarray(basis @ right[:p].T)
+
+
+def whiten(pool: Array, *parts: Array, p: int = DIMENSION, normalise: bool = True) -> list[Array]:
+    """Principal components of the pooled real rows, unit variance each, and every row scaled to length sqrt(p).
+
+    At most a fifth as many components as pooled rows are kept: a component's variance over few rows says too little of
+    its variance over fresh ones.
+
+    Args:
+        pool: (u, q) real rows without labels, the more the better.
+        parts: (any, q) rows to map.
+        p: components kept at most; directions without variance are left out.
+        normalise: scale the rows; only a benchmark turns it off.
+
+    Returns:
+        The parts, each (any, p').
+
+    Raises:
+        InputError: fewer than ten pooled rows, different widths, nan, or no variance.
+    """
+    widths = {x.shape[-1] for x in (pool, *parts)}
+    if len(widths) != 1 or any(x.ndim != 2 for x in (pool, *parts)) or len(pool) < 10:
+        shapes = ", ".join(str(x.shape) for x in (pool, *parts))
+        raise InputError(f"features have shapes {shapes}", todo="give at least 10 real rows, and the same columns")
+    if not all(np.isfinite(x).all() for x in (pool, *parts)):
+        raise InputError("a feature is nan or infinite", todo="fill or drop it")
+    centre = pool.mean(axis=0)
+    values, vectors = np.linalg.eigh((pool - centre).T @ (pool - centre) / (len(pool) - 1))
+    order = np.argsort(values)[::-1][: min(p, len(pool) // 5)]
+    order = order[values[order] > 1e-10 * max(float(values.max()), 1e-300)]
+    if not len(order):
+        raise InputError("the real features do not vary", todo="give other feature columns")
+    turn = vectors[:, order] / np.sqrt(values[order])
+    rows = [(x - centre) @ turn for x in parts]
+    if normalise:
+        size = np.sqrt(len(order))
+        rows = [r * (size / np.maximum(np.linalg.norm(r, axis=1, keepdims=True), 1e-12)) for r in rows]
+    return rows
+
+
+def estimate_moments(
+    pool: Array, real: Array, real_y: Array, fake: Array, fake_y: Array, kept: NDArray[np.bool_], rates: Rates
+) -> tuple[Moments, float]:
+    """Second moments and unbiased class means of whitened rows.
+
+    The squared length of an estimated mean is too long by (p - |mu^|^2)/n; the direction of mu_b relative to mu comes
+    from two independent samples and needs no correction. Noisy labels shrink the synthetic mean by 1-2eps over all
+    rows, by 1-2eps' over the kept ones; of the two, the one of less noise is used.
+
+    Args:
+        pool: (u, p), for the real second moment.
+        real, fake: (n, p), (m, p).
+        real_y, fake_y: +-1.
+        kept: (m,) which synthetic rows the verifier kept.
+        rates: of the audit.
+
+    Returns:
+        The moments, and the standard error of |mu|^2.
+    """
+    n, p = real.shape
+    mu_hat = (real * real_y[:, None]).mean(axis=0)
+    long = float(mu_hat @ mu_hat)
+    length = max(long - (p - long) / max(n, 1), 1e-6)
+    mu = mu_hat * np.sqrt(length / max(long, 1e-12))
+    ways = [(np.ones(len(fake), dtype=bool), 1 - 2 * rates.epsilon.value), (kept, 1 - 2 * rates.kept_noise.value)]
+    rows, shrink = max(ways, key=lambda w: w[1] ** 2 * int(w[0].sum()))
+    count = int(rows.sum())
+    shrink = shrink if abs(shrink) > 0.05 else 0.05
+    raw = (fake[rows] * fake_y[rows, None]).mean(axis=0) if count else np.zeros(p)
+    raw_long = float(raw @ raw)
+    mu_b_length = max((raw_long - (p - raw_long) / max(count, 1)) / shrink**2, 0.0)
+    unit = mu / np.sqrt(length)
+    along = float(mu_hat @ raw) / shrink / np.sqrt(length)
+    along = float(np.clip(along, -np.sqrt(mu_b_length), np.sqrt(mu_b_length)))
+    rest = raw - (raw @ unit) * unit
+    size = float(np.linalg.norm(rest))
+    across = rest / size * np.sqrt(max(mu_b_length - along**2, 0.0)) if size > 0 else np.zeros(p)
+    mr, ms = pool.T @ pool / len(pool), fake.T @ fake / max(len(fake), 1)
+    error = float(np.sqrt(4 * length / n + 2 * p / n**2))
+    return Moments(mr, ms, mu, along * unit + across, mr - np.outer(mu, mu)), error
+
+
+def advise_features(
+    rates: Rates,
+    real: Array,
+    real_y: Array,
+    fake: Array,
+    fake_y: Array,
+    kept: NDArray[np.bool_],
+    *,
+    pool: Array | None = None,
+    p: int = DIMENSION,
+    gamma: float = 0.1,
+    weight: float = 1.0,
+    confidence: float = 0.95,
+    draws: int = DRAWS,
+    seed: int = 0,
+    normalise: bool = True,
+) -> Advice:
+    """Advice for a two-class problem from the features of its real and synthetic rows.
+
+    Intervals hold the audit's uncertainty (Jeffreys draws) and that of the length of the real class mean.
+
+    Args:
+        rates: of the audit.
+        real, fake: (n, q), (m, q) features of real rows and of ALL synthetic rows, kept or not.
+        real_y, fake_y: (n,), (m,) labels +-1; the synthetic ones as generated, wrong ones included.
+        kept: (m,) which synthetic rows the verifier kept.
+        pool: (u, q) more real rows, without labels, to whiten with; by default the labelled ones.
+        p: whitened dimensions at most. gamma, weight: of the classifier.
+        confidence, draws, seed: of the intervals. normalise: see `whiten`.
+
+    Raises:
+        InputError: labels or features are not usable.
+    """
+    for name, y, x in (("real", real_y, real), ("synthetic", fake_y, fake)):
+        if len(y) != len(x) or not np.isin(y, (-1.0, 1.0)).all():
+            raise InputError(
+                f"the {name} labels are not one of -1, +1 for each row", todo="map the classes to -1 and +1"
+            )
+    notes = list(rates.notes)
+    share = float((real_y > 0).mean())
+    if not 0.4 <= share <= 0.6:
+        notes.append(f"{share:.0%} of the real rows are of one class; the theory assumes balanced classes")
+    unlabelled = real if pool is None else pool
+    c, a, b = whiten(unlabelled, unlabelled, real, fake, p=p, normalise=normalise)
+    moments, error = estimate_moments(c, a, real_y, b, fake_y, kept, rates)
+    given: dict[str, Any] = {"n": float(len(real)), "m": float(len(fake)), "gamma": gamma, "weight": weight}
+
+    def run(f: Moments, **q: Any) -> Array:
+        return matrix(f, **{**given, **q}).accuracy
+
+    drawn = rates.draws(draws, seed)
+    rng = np.random.default_rng(seed + 1)
+    length = float(moments.mu @ moments.mu)
+    scales = np.sqrt(np.maximum(1 + rng.standard_normal(draws) * error / length, 0.05))
+    with_rows, without = np.empty(draws), np.empty(draws)
+    for i, s in enumerate(scales):
+        f = _scaled(moments, float(s))
+        with_rows[i] = run(f, epsilon=drawn.epsilon[i], rho=drawn.rho[i], phi=drawn.phi[i])
+        without[i] = run(f, m=0.0)
+    labels: dict[str, Any] = {"epsilon": rates.epsilon.value, "rho": rates.rho.value, "phi": rates.phi.value}
+
+    def even_at(rho: float, phi: float) -> float:
+        return float(
+            crossing(lambda **q: matrix(moments, **q), {**given, "rho": rho, "phi": phi}, steps=8, halvings=10)
+        )
+
+    value = even_at(rates.rho.value, rates.phi.value)
+    # A crossing takes twenty matrix points, so few are drawn and reused.
+    few = np.array([even_at(float(drawn.rho[i]), float(drawn.phi[i])) for i in range(min(12, draws))])
+    even = rng.choice(few, draws)
+    return conclude(
+        rates,
+        predicted=(float(run(moments, **labels)), with_rows),
+        real_only=(float(run(moments, m=0.0)), without),
+        break_even=(value, even),
+        sensitivity=lambda e, r, f: run(moments, epsilon=e, rho=r, phi=f),
+        basis="features",
+        settings={
+            "setting": "matrix", "n": len(real), "m": len(fake), "p": a.shape[1], "mu": float(np.sqrt(length)),
+            "mu_b": float(np.linalg.norm(moments.mu_b)), "gamma": gamma, "weight": weight,
+        },
+        chosen=_choices(moments, given, labels),
+        confidence=confidence,
+        notes=tuple(notes),
+    )  # fmt: skip
+
+
+def _scaled(f: Moments, s: float) -> Moments:
+    """The same features with class means s times as long."""
+    mu = s * f.mu
+    return Moments(f.real, f.fake, mu, s * f.mu_b, f.real - np.outer(mu, mu))
+
+
+def _choices(f: Moments, given: dict[str, Any], labels: dict[str, float]) -> dict[str, Best]:
+    """The best amount and weight on a coarse grid: a matrix point costs milliseconds."""
+    found = {}
+    for name, key, grid in (
+        ("amount", "m", np.unique(np.concatenate([np.geomspace(1, max(10 * given["m"], 10), 17), [given["m"]]]))),
+        ("weight", "weight", np.geomspace(0.01, 10, 19)),
+    ):
+        accuracy = matrix(f, **{**given, key: grid, **labels}).accuracy
+        i = int(np.argmax(accuracy))
+        found[name] = Best(key, float(grid[i]), float(accuracy[i]), i in (0, len(grid) - 1))
+    return found

@@ -1,0 +1,176 @@
+"""What people said of rows: an append-only file, the consensus of several annotators and how far they agree."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from tilth.errors import DiskError, InputError, did_you_mean
+
+VALUES = ("right", "wrong", "unsure")
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One annotator's word on one row.
+
+    Args:
+        id: the row's id.
+        label: ``right``, ``wrong`` or ``unsure``.
+        annotator: who said it.
+        at: when, ISO 8601; may be empty.
+    """
+
+    id: str
+    label: str
+    annotator: str = ""
+    at: str = ""
+
+
+def read_labels(path: str | Path) -> list[Label]:
+    """The labels of a JSON Lines file (``id, label`` and optionally ``annotator, at``), in order.
+
+    Raises:
+        InputError: a line is not such a label.
+    """
+    path = Path(path)
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", where=str(path), todo="check the path") from error
+    return [_label(line, f"{path}, line {i}") for i, line in enumerate(lines, 1) if line.strip()]
+
+
+def _label(line: bytes, where: str) -> Label:
+    try:
+        value = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise InputError(f"not valid JSON ({error.msg})", where=where, todo="mend or remove the line") from error
+    if not isinstance(value, dict) or not isinstance(value.get("id"), str):
+        raise InputError("no column 'id' with a row's id", where=where, todo='write {"id": ..., "label": "right"}')
+    return as_label(value, where)
+
+
+def as_label(value: Label | Mapping[str, Any], where: str = "labels") -> Label:
+    """A checked label from a mapping.
+
+    Raises:
+        InputError: the label is none of right, wrong, unsure.
+    """
+    if isinstance(value, Label):
+        found = value
+    else:
+        word = value.get("label")
+        text = word.strip().lower() if isinstance(word, str) else word
+        found = Label(str(value.get("id")), str(text), str(value.get("annotator") or ""), str(value.get("at") or ""))
+    if found.label not in VALUES:
+        what = "no label" if found.label in ("None", "") else f"the label '{found.label}'"
+        raise InputError(
+            f"{what} for row '{found.id}'", where=f"{where}, column 'label'", todo=did_you_mean(found.label, VALUES)
+        )
+    return found
+
+
+def add_label(path: str | Path, id: str, label: str, annotator: str = "") -> Label:
+    """Append one label with the time; nothing that stands in the file is changed.
+
+    Raises:
+        InputError: the label is none of right, wrong, unsure.
+        DiskError: the file cannot be written.
+    """
+    found = as_label(
+        {"id": id, "label": label, "annotator": annotator, "at": datetime.now(UTC).isoformat(timespec="seconds")}
+    )
+    line = orjson.dumps({"id": found.id, "label": found.label, "annotator": found.annotator, "at": found.at}) + b"\n"
+    append_line(Path(path), line)
+    return found
+
+
+def append_line(path: Path, line: bytes) -> None:
+    """Append one whole line and flush it to the disk; a half line left by a crash is ended first.
+
+    Raises:
+        DiskError: it cannot be written.
+    """
+    try:
+        with path.open("ab+") as file:
+            if file.seek(0, os.SEEK_END):
+                file.seek(-1, os.SEEK_END)
+                line = line if file.read(1) == b"\n" else b"\n" + line
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise DiskError(
+            f"cannot write ({error.strerror})", where=str(path), todo="free space or check permissions"
+        ) from error
+
+
+def consensus(labels: Iterable[Label | Mapping[str, Any]]) -> dict[str, str]:
+    """One label a row: each annotator's last word counts, the majority of right and wrong decides, a tie is unsure."""
+    last: dict[tuple[str, str], str] = {}
+    for label in map(as_label, labels):
+        last[label.id, label.annotator] = label.label
+    votes: dict[str, Counter[str]] = defaultdict(Counter)
+    for (id, _), word in last.items():
+        votes[id][word] += 1
+    return {id: _majority(v) for id, v in votes.items()}
+
+
+def _majority(votes: Counter[str]) -> str:
+    right, wrong = votes["right"], votes["wrong"]
+    return "unsure" if right == wrong else "right" if right > wrong else "wrong"
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How far annotators agree on rows that more than one has labelled.
+
+    Args:
+        annotators: number of annotators.
+        rows: rows with two or more annotators.
+        observed: share of agreeing pairs of labels.
+        kappa: Cohen's kappa, averaged over pairs of annotators by shared rows; None when chance alone would agree.
+    """
+
+    annotators: int
+    rows: int
+    observed: float
+    kappa: float | None
+
+
+def agreement(labels: Iterable[Label | Mapping[str, Any]]) -> Agreement | None:
+    """Cohen's kappa (Educational and Psychological Measurement, 1960) over all pairs of annotators.
+
+    `unsure` is a category of its own here: two people who are both unsure agree.
+
+    Returns:
+        None when no row has two annotators.
+    """
+    by: dict[str, dict[str, str]] = defaultdict(dict)
+    for label in map(as_label, labels):
+        by[label.annotator][label.id] = label.label
+    pairs, agree, weighted, weight, shared_rows = 0, 0, 0.0, 0, set()
+    for a, b in combinations(sorted(by), 2):
+        ids = by[a].keys() & by[b].keys()
+        if not ids:
+            continue
+        shared_rows |= ids
+        same = sum(by[a][i] == by[b][i] for i in ids)
+        count_a, count_b = Counter(by[a][i] for i in ids), Counter(by[b][i] for i in ids)
+        chance = sum(count_a[v] * count_b[v] for v in VALUES) / len(ids) ** 2
+        pairs, agree = pairs + len(ids), agree + same
+        if chance < 1:
+            weighted += len(ids) * (same / len(ids) - chance) / (1 - chance)
+            weight += len(ids)
+    if not pairs:
+        return None
+    return Agreement(len(by), len(shared_rows), agree / pairs, weighted / weight if weight else None)
