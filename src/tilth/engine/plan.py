@@ -137,7 +137,10 @@ class Plan:
         import yaml
 
         data = self.to_dict() | ({"frozen": dict(frozen)} if frozen else {})
-        return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120))
+        readable = str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120))
+        if yaml.safe_load(readable) == data:
+            return readable
+        return str(yaml.safe_dump(data, sort_keys=False, width=120))  # rare line ends (U+0085, U+2028) need escapes
 
     def content(self) -> dict[str, Any]:
         """What the dataset depends on."""
