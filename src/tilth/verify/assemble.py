@@ -1,0 +1,240 @@
+"""From a row to a program and its tests: which text is code, what the prompt adds to it, what the tests call.
+
+A completion is either the rest of the prompt's code or stands by itself, and even one with its own ``def`` needs the imports
+above it (running such completions alone lost 12 of 164 HumanEval tasks of one published model to missing imports). Nothing is
+executed here. This module does not know how programs are run.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import re
+import sys
+import textwrap
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tilth.rows.text import last_assistant, prompt_text
+from tilth.verify.parse import fenced_blocks
+
+MAX_SOURCE = 200_000
+"""Characters; a longer program is not run."""
+_BUILTINS = frozenset(dir(builtins))
+_CHECK = re.compile(r"^def check\(", re.M)
+_CHECK_CALL = re.compile(r"^check\(", re.M)
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program and its tests, ready for the sandbox.
+
+    Args:
+        source: Python source.
+        tests: what the tester reads.
+        form: how the source was put together: ``prompt+completion``, ``prompt+indented``, ``completion``, ...
+        script: whether the cases are runs of the program with standard input.
+    """
+
+    source: str
+    tests: Mapping[str, Any] = field(default_factory=dict)
+    form: str = "completion"
+    script: bool = False
+
+
+class Unready(Exception):
+    """The row cannot be run: (outcome, detail, message)."""
+
+
+def assemble(row: Mapping[str, Any]) -> Program:
+    """Put a row's program and tests together.
+
+    Args:
+        row: ``completion``, and ``tests`` (a string or a list; asserts, ``check(candidate)``, ``test_*`` functions or
+            unittest classes) with an optional ``entry_point``, or ``inputs`` and ``outputs`` (arguments and results of
+            ``entry_point``, or standard input and output); an optional ``prompt`` (used when it is code) and
+            ``setup`` or ``test_setup_code`` (run before the tests, beside them).
+
+    Raises:
+        Unready: there is no code, there are no tests, or the code does not parse.
+    """
+    answer = last_assistant(row) or ""
+    if not answer.strip():
+        raise Unready("unknown", "no-answer", "the completion is empty")
+    prefix = code_prefix(prompt_text(row) or "")
+    entry = row.get("entry_point") or None
+    if "tests" not in row or row["tests"] is None:
+        return _with_cases(row, answer, prefix, entry)
+    tests = _test_source(row)
+    tree = _parsed(tests)
+    if tree is None:
+        raise Unready("unknown", "unsupported", "the tests do not parse")
+    if not any(isinstance(n, ast.Assert | ast.Raise | ast.ClassDef) or _asserts(n) for n in ast.walk(tree)):
+        raise Unready("unknown", "no-tests", "the tests assert nothing")
+    check = None
+    if _CHECK.search(tests) and not _CHECK_CALL.search(tests):
+        entry = entry or _last_function(prefix)
+        check = entry
+    context = prefix if prefix and _parsed(prefix) is not None else ""
+    source, form = source_of(answer, prefix, entry)
+    if check is None and _CHECK.search(tests) and not _CHECK_CALL.search(tests):
+        check = entry = _last_function(source)
+    names, imports = _needed(tree, _bound(_parsed(context)) - {entry}, _parsed(source), entry)
+    job = {"tests": tests, "names": names, "check": check, "context": "\n".join([context, *imports]).strip()}
+    return Program(source, job, form)
+
+
+def code_prefix(prompt: str) -> str:
+    """`prompt` when it is Python code that a completion continues or builds on, else nothing."""
+    if not re.search(r"^\s*(?:def|class|import|from|async def|@)\b", prompt, re.M) and "def " not in prompt:
+        return ""
+    for tail in ("", "\n    pass", "\n        pass"):
+        tree = _parsed(prompt + tail)
+        if tree is not None:
+            kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom
+            return prompt if any(isinstance(n, kinds) for n in tree.body) else ""
+    return ""
+
+
+def source_of(answer: str, prefix: str, entry: str | None) -> tuple[str, str]:
+    """The program's source and how it was put together; the first way that parses wins.
+
+    Raises:
+        Unready: no way parses.
+    """
+    code = _code(answer, entry)
+    if not prefix:
+        forms = [("completion", code)]
+    else:
+        head = prefix if prefix.endswith("\n") else prefix + "\n"
+        first_lost = code if code[:1].isspace() else "    " + code
+        indented = textwrap.indent(textwrap.dedent(code), "    ")
+        forms = [
+            ("prompt+completion", prefix + code if code is answer and not prefix.endswith("\n") else head + code),
+            ("prompt+indented", head + first_lost), ("prompt+indented", head + indented), ("completion", code),
+        ]  # fmt: skip
+    for form, source in forms:
+        tree = _parsed(source)
+        if tree is not None and (entry is None or form != "completion" or entry in _bound(tree) or not prefix):
+            if len(source) > MAX_SOURCE:
+                raise Unready("unknown", "unsupported", "the program is too long")
+            return source, form
+    raise Unready("fail", "SyntaxError", _syntax_error(forms[0][1]))
+
+
+def _code(answer: str, entry: str | None) -> str:
+    """The code in a completion: the first fenced block that defines the entry point, else the first, else all of it."""
+    blocks = [b for b in fenced_blocks(answer) if b.lang in ("", "python", "py", "python3") and b.text.strip()]
+    if not blocks:
+        return answer
+    if entry:
+        defining = [b for b in blocks if re.search(rf"^\s*(?:async\s+)?(?:def|class)\s+{re.escape(entry)}\b", b.text, re.M)]
+        blocks = defining or blocks
+    return blocks[0].text
+
+
+def _with_cases(row: Mapping[str, Any], answer: str, prefix: str, entry: str | None) -> Program:
+    inputs, outputs = row.get("inputs"), row.get("outputs")
+    if not isinstance(inputs, list) or not isinstance(outputs, list) or len(inputs) != len(outputs):
+        raise Unready("unknown", "no-tests", "inputs and outputs are not two lists of one length")
+    if not inputs:
+        raise Unready("unknown", "no-tests", "there are no cases")
+    source, form = source_of(answer, prefix, entry)
+    return Program(source, {"inputs": inputs, "outputs": outputs, "entry_point": entry}, form, script=entry is None)
+
+
+def _test_source(row: Mapping[str, Any]) -> str:
+    tests = row["tests"]
+    setup = row.get("setup") or row.get("test_setup_code")
+    parts = [str(setup)] if setup else []
+    parts += [str(t) for t in tests] if isinstance(tests, list) else [str(tests)]
+    return "\n".join(p.replace("\r\n", "\n") for p in parts)
+
+
+def _parsed(source: str) -> ast.Module | None:
+    """The syntax tree, or None; compiled too, because `ast.parse` lets a `return` outside a function through."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(source)
+            compile(tree, "<program>", "exec", dont_inherit=True)
+            return tree
+    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
+        return None
+
+
+def _syntax_error(source: str) -> str:
+    try:
+        compile(source, "<program>", "exec", dont_inherit=True)
+    except SyntaxError as error:
+        return f"{error.msg} (line {error.lineno})"
+    except (ValueError, RecursionError, MemoryError, OverflowError) as error:
+        return type(error).__name__
+    return "the entry point is not defined"
+
+
+def _asserts(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr.startswith("assert")
+
+
+def _bound(tree: ast.Module | None) -> set[str]:
+    """Names that a module binds anywhere."""
+    found: set[str] = set()
+    for node in ast.walk(tree) if tree else ():
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
+            found.add(node.id)
+        elif isinstance(node, ast.arg):
+            found.add(node.arg)
+        elif isinstance(node, ast.alias):
+            found.add((node.asname or node.name).split(".")[0])
+        elif isinstance(node, ast.ExceptHandler) and node.name:
+            found.add(node.name)
+    return found
+
+
+def _last_function(source: str) -> str | None:
+    tree = _parsed(source) or _parsed(source + "\n    pass")
+    functions = [n.name for n in tree.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)] if tree else []
+    return functions[-1] if functions else None
+
+
+def _needed(
+    tests: ast.Module, context: set[str], program: ast.Module | None, entry: str | None
+) -> tuple[list[str], list[str]]:
+    """What the tests need from the program, and import lines for what they need from the standard library.
+
+    A name is asked of the program only when the tests, the prompt, the builtins and the standard library lack it: a program
+    that defines its own `abs` or `isclose` does not get to compare its own results.
+    """
+    loaded = {n.id for n in ast.walk(tests) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+    wanted = loaded - _bound(tests) - _BUILTINS - context
+    imports = _library_imports(program)
+    lines = [imports.get(name, f"import {name}") for name in sorted(wanted) if name in imports or name in sys.stdlib_module_names]
+    own = {name for name in wanted if name not in imports and name not in sys.stdlib_module_names}
+    if entry:
+        own.add(entry)
+    if not own and program is not None:
+        defined = {n.name for n in program.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
+        called = {n.func.id for n in ast.walk(tests) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+        own = defined & called if len(defined & called) == 1 else set()
+    return sorted(own), lines
+
+
+def _library_imports(program: ast.Module | None) -> dict[str, str]:
+    """Name to import line, for what the program imports from the standard library at its top level."""
+    found = {}
+    for node in program.body if program else ():
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.split(".")[0] in sys.stdlib_module_names:
+                    name = alias.asname or alias.name.split(".")[0]
+                    found[name] = f"import {alias.name} as {alias.asname}" if alias.asname else f"import {alias.name}"
+        elif isinstance(node, ast.ImportFrom) and not node.level and (node.module or "").split(".")[0] in sys.stdlib_module_names:
+            for alias in node.names:
+                name = alias.asname or alias.name
+                found[name] = f"from {node.module} import {alias.name} as {name}"
+    return found

@@ -1,0 +1,237 @@
+"""The host side of the sandbox: start bubblewrap, hand over program and tests, watch, kill, read the verdict.
+
+Isolation tier A: new pid, ipc, net, uts (and, unless started as root, user) namespaces, a read-only interpreter and nothing
+else of the file system, an empty environment, size-limited tmpfs, resource limits, no new privileges. Started as root, the
+program runs under a user id that nothing else has. Without bubblewrap this refuses; it never degrades by itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import selectors
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from tilth.errors import SandboxError
+from tilth.rows.verdict import FAIL, PASS, UNKNOWN, Outcome
+
+Isolation = Literal["bubblewrap", "none"]
+TIERS: Mapping[str, str] = {"bubblewrap": "A", "none": "none"}
+HERE = Path(__file__).parent
+_LIBRARIES = ("/lib", "/lib64", "/lib32", "/usr/lib", "/usr/lib64")
+_FIRST_UID = 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one program may use.
+
+    Args:
+        cpu: CPU seconds of each process.
+        wall: seconds on the clock; generous, because a busy machine is slow.
+        memory: MiB of address space of each process; all of them together may hold half as much again.
+        disk: MiB that it may write (to a tmpfs that dies with it).
+        processes: processes and threads.
+        files: open files.
+        output: bytes of its standard output and error that are kept (the last ones).
+    """
+
+    cpu: int = 5
+    wall: float = 30.0
+    memory: int = 1024
+    disk: int = 64
+    processes: int = 48
+    files: int = 128
+    output: int = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a program.
+
+    Args:
+        outcome: pass, fail or unknown.
+        detail: ``assertion``, an exception's class, ``exit``, ``crash``, ``timeout``, ``resource``, ``unsupported``, ...
+        message: one line for a person.
+        output: the end of what the program printed.
+        calls: how often the tests called the program.
+        tier: how it was isolated.
+    """
+
+    outcome: Outcome
+    detail: str = ""
+    message: str = ""
+    output: str = ""
+    calls: int = 0
+    tier: str = "A"
+
+
+def run(program: str, tests: Mapping[str, Any], limits: Limits, isolation: Isolation, *, script: bool = False) -> Result:
+    """Run one program against its tests, once.
+
+    Args:
+        program: Python source.
+        tests: what the tester reads; see `tester.run_tests` and `tester.run_cases`.
+        limits: what it may use.
+        isolation: ``bubblewrap``, or ``none`` at the caller's own risk.
+        script: whether each case runs the program as a script.
+
+    Raises:
+        SandboxError: the sandbox cannot be started.
+    """
+    uid = _FIRST_UID + random.SystemRandom().randrange(2**28) * 2
+    as_root = os.geteuid() == 0 and isolation == "bubblewrap"
+    job = {
+        "program": program, "script": script, "wall": limits.wall, "uids": [uid, uid + 1] if as_root else [None, None],
+        "limits": {
+            "cpu": limits.cpu, "memory": limits.memory << 20, "file": limits.disk << 20, "processes": limits.processes,
+            "files": limits.files,
+        },
+    }  # fmt: skip
+    job_fd, tests_fd = _memory_file(job), _memory_file(tests)
+    verdict_read, verdict_write = os.pipe()
+    folder = None
+    try:
+        words = [str(job_fd), str(tests_fd), str(verdict_write)]
+        if isolation == "bubblewrap":
+            command, cwd = [*_bubblewrap(limits.disk, as_root), *words], None
+        else:
+            folder = tempfile.mkdtemp(prefix="tilth-")
+            command, cwd = [_interpreter(), "-I", "-S", "-B", str(HERE / "tester.py"), *words], folder
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=cwd,
+            pass_fds=(job_fd, tests_fd, verdict_write), start_new_session=True,
+            env={"PATH": "/usr/bin:/bin", "PYTHONHASHSEED": "0", "LANG": "C.UTF-8", "HOME": "/tmp", "TZ": "UTC"},
+        )  # fmt: skip
+        os.close(verdict_write)
+        verdict_write = -1
+        said, output, stopped = _watch(process, verdict_read, limits)
+    except OSError as error:
+        raise SandboxError(f"the sandbox cannot be started ({error})", todo=_HOW_TO_GET_ONE) from error
+    finally:
+        for fd in (job_fd, tests_fd, verdict_read, verdict_write):
+            if fd >= 0:
+                os.close(fd)
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+    return _result(said, output.decode("utf-8", "replace"), stopped, TIERS[isolation])
+
+
+def _memory_file(value: object) -> int:
+    fd = os.memfd_create("tilth", 0)
+    with open(fd, "wb", closefd=False) as file:
+        file.write(json.dumps(value).encode())
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
+
+
+def _watch(process: subprocess.Popen[bytes], verdict_fd: int, limits: Limits) -> tuple[bytes, bytes, str]:
+    """Read verdict and output until both end; stop the sandbox when it is late or too big."""
+    assert process.stdout is not None
+    said, output, stopped = b"", b"", ""
+    start = time.monotonic()
+    deadline = start + limits.wall + 5
+    with selectors.DefaultSelector() as selector:
+        selector.register(verdict_fd, selectors.EVENT_READ)
+        selector.register(process.stdout.fileno(), selectors.EVENT_READ)
+        while selector.get_map():
+            for key, _ in selector.select(0.1 if time.monotonic() - start > 0.25 else 0.25):
+                data = os.read(key.fd, 65536)
+                if not data:
+                    selector.unregister(key.fd)
+                elif key.fd == verdict_fd:
+                    said = (said + data)[:10_000]
+                else:
+                    output = (output + data)[-limits.output :]
+            now = time.monotonic()
+            if not stopped and (now > deadline or (now - start > 0.25 and _resident(process.pid) > limits.memory * 3 << 19)):
+                stopped = "timeout" if now > deadline else "resource"
+                process.kill()
+                deadline = now + 10
+            elif stopped and now > deadline:
+                break
+    process.wait()
+    process.stdout.close()
+    return said, output, stopped
+
+
+def _resident(pid: int) -> int:
+    """Bytes of memory held by a process and everything below it."""
+    total, pids = 0, [pid]
+    page = os.sysconf("SC_PAGE_SIZE")
+    while pids:
+        at = pids.pop()
+        try:
+            total += int(Path(f"/proc/{at}/statm").read_text().split()[1]) * page
+            for task in os.listdir(f"/proc/{at}/task"):
+                pids += [int(p) for p in Path(f"/proc/{at}/task/{task}/children").read_text().split()]
+        except (OSError, ValueError, IndexError):
+            continue
+    return total
+
+
+def _result(said: bytes, output: str, stopped: str, tier: str) -> Result:
+    try:
+        outcome, detail, message, calls = json.loads(said)
+    except ValueError:
+        return Result(UNKNOWN, stopped or "resource", "the sandbox ended without a verdict", output, 0, tier)
+    known: dict[str, Outcome] = {"pass": PASS, "fail": FAIL, "unknown": UNKNOWN}
+    return Result(known[outcome], detail, message, output, calls, tier)
+
+
+def _interpreter() -> str:
+    return os.path.realpath(sys.executable)
+
+
+def _bubblewrap(disk: int, as_root: bool) -> list[str]:
+    python = _interpreter()
+    words = ["bwrap", "--die-with-parent", "--new-session", "--unshare-pid", "--unshare-ipc", "--unshare-net", "--unshare-uts"]
+    words += ["--unshare-cgroup-try", "--hostname", "sandbox", "--cap-drop", "ALL"]
+    words += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"] if as_root else ["--unshare-user", "--uid", "65534", "--gid", "65534"]
+    for path in _LIBRARIES:
+        if Path(path).is_symlink():
+            words += ["--symlink", str(Path(path).readlink()), path]
+        elif Path(path).is_dir():
+            words += ["--ro-bind", path, path]
+    words += ["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
+    library = str(Path(sys.base_prefix) / "lib")
+    for path in [python] if library in _LIBRARIES else [python, library]:
+        for parent in [p for p in reversed(Path(path).parents) if str(p) not in ("/", *_LIBRARIES)]:
+            words += ["--perms", "0755", "--dir", str(parent)]
+        words += ["--ro-bind", path, path]
+    small = ["--perms", "1777", "--size"]
+    words += ["--dev", "/dev", *small, str(1 << 20), "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]
+    words += [*small, str(disk << 20), "--tmpfs", "/tmp", "--ro-bind", str(HERE), "/tilth", "--remount-ro", "/"]
+    return [*words, "--chdir", "/tmp", python, "-I", "-S", "-B", "/tilth/tester.py"]
+
+
+_HOW_TO_GET_ONE = (
+    "install bubblewrap (apt-get install bubblewrap; it needs Linux and user namespaces), or accept the risk with"
+    " --set isolation=none, which runs model-written code without isolation and marks every verdict"
+)
+
+
+@cache
+def require_bubblewrap() -> None:
+    """Run one program whose outcome is known.
+
+    Raises:
+        SandboxError: bubblewrap is missing, or this machine does not let it make namespaces.
+    """
+    if shutil.which("bwrap", path="/usr/bin:/bin:" + os.environ.get("PATH", "")) is None:
+        raise SandboxError("no sandbox for model-written code: bubblewrap (bwrap) is not installed", todo=_HOW_TO_GET_ONE)
+    tests = {"tests": "assert double(2) == 4", "names": ["double"]}
+    result = run("def double(x):\n    return x * 2\n", tests, Limits(), "bubblewrap")
+    if result.outcome != PASS:
+        reason = (result.output.strip() or result.message).splitlines()[-1:] or [result.detail]
+        raise SandboxError(f"the sandbox does not work here ({reason[0][:200]})", todo=_HOW_TO_GET_ONE)

@@ -1,0 +1,189 @@
+"""The model process M: runs model-written code and answers calls with plain data. Nothing here is trusted by anybody.
+
+Runs inside the sandbox, with the standard library alone. It is forked before the tests are read, holds no descriptor but its
+two pipes, and can say nothing but what its functions return.
+"""
+
+import builtins
+import os
+import sys
+import types
+
+import wire
+
+
+class Host:
+    """Objects that stay here (functions, classes, instances of own classes) and the calls made on them.
+
+    Args:
+        pipe: to the tester.
+    """
+
+    def __init__(self, pipe):
+        self.pipe, self.kept = pipe, []
+
+    def opaque(self, value):
+        if isinstance(value, There):
+            return ["there", value.index]
+        self.kept.append(value)
+        kind = type(value)
+        return ["here", len(self.kept) - 1, kind.__name__, isinstance(value, type)]
+
+    def encode(self, value):
+        return wire.encode(value, self.opaque)
+
+    def decode(self, data):
+        return wire.decode(data, self._own)
+
+    def _own(self, tag, rest):
+        if tag == "here":
+            return self.kept[rest[0]]
+        if tag == "there":
+            return There(self, rest[0])
+        raise wire.Malformed(tag)
+
+    def run(self, source, script):
+        """Execute the program, then answer requests until the tester closes the pipe."""
+        module = types.ModuleType("__main__" if script else "program")
+        module.__dict__["__builtins__"] = builtins
+        sys.modules[module.__name__] = module
+        code = None
+        try:
+            code = compile(source, "<program>", "exec", dont_inherit=True)
+            if not script:
+                exec(code, module.__dict__)
+            self.pipe.send({"ready": True})
+        except BaseException as error:
+            self.pipe.send({"error": named(error)})
+            return
+        while True:
+            request = self.pipe.receive()
+            if request["op"] == "run":
+                reply = run_script(code, request["stdin"], request["limit"], (self.pipe.read_fd, self.pipe.write_fd))
+            else:
+                reply = self.answer(request, module)
+            self.pipe.send(reply)
+
+    def answer(self, request, module):
+        """The reply to one request of the tester."""
+        try:
+            return self._answered(request, module)
+        except BaseException as error:
+            if isinstance(error, wire.Closed):
+                raise
+            return {"error": named(error)}
+
+    def _answered(self, request, module):
+        op = request["op"]
+        if op == "name":
+            name = request["name"]
+            if name not in module.__dict__:
+                raise NameError(f"name '{name}' is not defined")
+            return {"value": self.opaque(module.__dict__[name]) if callable(module.__dict__[name]) else self.encode(module.__dict__[name])}
+        target = self.kept[request["on"]]
+        arguments = [self.decode(a) for a in request.get("args", ())]
+        if op == "call":
+            keywords = {k: self.decode(v) for k, v in request["keywords"].items()}
+            value = self.encode(target(*arguments, **keywords))
+            after = [self._changed(now, then) for now, then in zip(arguments, request["args"], strict=True)]
+            return {"value": value, "after": after}
+        if op == "get":
+            return {"value": self.encode(getattr(target, request["name"]))}
+        if op == "set":
+            setattr(target, request["name"], arguments[0])
+            return {"value": None}
+        if op == "isinstance":
+            return {"value": isinstance(arguments[0], target)}
+        if op == "next":
+            try:
+                return {"value": self.encode(next(target))}
+            except StopIteration:
+                return {"end": True}
+        operation = {"iter": iter, "len": len, "str": str, "repr": repr, "int": int, "float": float}[op] if not arguments else None
+        if operation is not None:
+            return {"value": self.encode(operation(target))}
+        if op == "item":
+            return {"value": self.encode(target[arguments[0]])}
+        target[arguments[0]] = arguments[1]
+        return {"value": None}
+
+    def _changed(self, now, then):
+        """An argument changed in place goes back, so that tests of in-place functions see it."""
+        if type(now) not in (list, dict, set, bytearray):
+            return None
+        data = wire.encode(now, lambda value: ["unsupported"])
+        return data if data != then else None
+
+
+class There:
+    """A function of the tests, called from the program."""
+
+    def __init__(self, host, index):
+        self.host, self.index = host, index
+
+    def __call__(self, *arguments):
+        host = self.host
+        host.pipe.send({"callback": self.index, "args": [host.encode(a) for a in arguments]})
+        while True:
+            reply = host.pipe.receive()
+            if "op" in reply:
+                host.pipe.send(host.answer(reply, sys.modules["program"]))
+                continue
+            if "error" in reply:
+                raise getattr(builtins, reply["error"][0], RuntimeError)(reply["error"][1])
+            return host.decode(reply["value"])
+
+
+def named(error):
+    """An exception as its class name and message."""
+    try:
+        message = str(error)[:500]
+    except BaseException:
+        message = ""
+    return [type(error).__name__[:60], message]
+
+
+def run_script(code, stdin, limit, private):
+    """Run the program as a script in a child: its standard input is given, its standard output comes back."""
+    in_read, in_write = os.pipe()
+    out_read, out_write = os.pipe()
+    feeder = os.fork()
+    if feeder == 0:
+        os.close(in_read), os.close(out_read), os.close(out_write)
+        data = stdin.encode("utf-8", "surrogateescape")
+        try:
+            while data:
+                data = data[os.write(in_write, data) :]
+        except OSError:
+            pass
+        os._exit(0)
+    child = os.fork()
+    if child == 0:
+        os.dup2(in_read, 0), os.dup2(out_write, 1)
+        for fd in (in_read, in_write, out_read, out_write, *private):
+            os.close(fd)
+        sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)
+        sys.stdout = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)
+        status = 1
+        try:
+            exec(code, sys.modules["__main__"].__dict__)
+            status = 0
+        except SystemExit as leave:
+            status = leave.code if isinstance(leave.code, int) else int(leave.code is not None)
+        except BaseException as error:
+            sys.stderr.write("%s: %s\n" % tuple(named(error)))
+            status = 99
+        finally:
+            sys.stdout.flush(), sys.stderr.flush()
+            os._exit(status & 0xFF)
+    for fd in (in_read, in_write, out_write):
+        os.close(fd)
+    parts, size = [], 0
+    while part := os.read(out_read, 65536):
+        size += len(part)
+        if size <= limit:
+            parts.append(part)
+    os.close(out_read)
+    status = os.waitpid(child, 0)[1]
+    os.waitpid(feeder, 0)
+    return {"stdout": b"".join(parts).decode("utf-8", "surrogateescape"), "status": os.waitstatus_to_exitcode(status), "cut": size > limit}

@@ -1,0 +1,168 @@
+"""Plain data on a pipe between two processes that do not trust each other.
+
+Runs inside the sandbox, with the standard library alone. Every list on the wire starts with a tag, so that nothing is ever
+unpickled, and what is read is checked. This module knows no program and no test.
+"""
+
+import json
+import os
+import select
+import struct
+import time
+
+MAX_MESSAGE = 32 * 2**20
+MAX_DEPTH = 100
+
+
+class Closed(Exception):
+    """The other side is gone."""
+
+
+class Late(Exception):
+    """The other side did not answer in time."""
+
+
+class Malformed(Exception):
+    """What came over the wire is not a message."""
+
+
+class Pipe:
+    """One end of two pipes.
+
+    Args:
+        read_fd: where messages come from.
+        write_fd: where messages go to.
+        deadline: `time.monotonic` value after which reading gives up, or None.
+    """
+
+    def __init__(self, read_fd, write_fd, deadline=None):
+        self.read_fd, self.write_fd, self.deadline = read_fd, write_fd, deadline
+
+    def send(self, message):
+        data = json.dumps(message).encode()
+        if len(data) > MAX_MESSAGE:
+            raise Malformed("message too large")
+        data = struct.pack(">I", len(data)) + data
+        try:
+            while data:
+                if self.deadline is not None:
+                    self._wait([], [self.write_fd])
+                data = data[os.write(self.write_fd, data[:65536] if self.deadline is None else data[:4096]) :]
+        except BrokenPipeError as error:
+            raise Closed from error
+
+    def receive(self):
+        size = struct.unpack(">I", self._exactly(4))[0]
+        if size > MAX_MESSAGE:
+            raise Malformed("message too large")
+        try:
+            return json.loads(self._exactly(size))
+        except (ValueError, RecursionError) as error:
+            raise Malformed("not a message") from error
+
+    def _exactly(self, size):
+        parts = []
+        while size:
+            if self.deadline is not None:
+                self._wait([self.read_fd], [])
+            part = os.read(self.read_fd, min(size, 1 << 20))
+            if not part:
+                raise Closed
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
+
+    def _wait(self, readable, writable):
+        left = self.deadline - time.monotonic()
+        if left <= 0 or not any(select.select(readable, writable, [], left)):
+            raise Late
+
+
+def encode(value, opaque, depth=0):
+    """Plain data to wire form; `opaque(value)` gives the wire form of anything else."""
+    kind = type(value)
+    if value is None or kind in (bool, str, float):
+        return value
+    if kind is int:
+        return value if -(2**53) < value < 2**53 else ["i", hex(value)]
+    if depth > MAX_DEPTH:
+        return opaque(value)
+    tag = _TAGS.get(kind)
+    if tag in ("l", "t", "s", "z"):
+        return [tag, *[encode(v, opaque, depth + 1) for v in value]]
+    if tag == "d":
+        return ["d", *[[encode(k, opaque, depth + 1), encode(v, opaque, depth + 1)] for k, v in value.items()]]
+    if tag in ("b", "B"):
+        return [tag, bytes(value).decode("latin-1")]
+    if kind is complex:
+        return ["c", value.real, value.imag]
+    if kind is slice:
+        return ["slice", *[encode(v, opaque, depth + 1) for v in (value.start, value.stop, value.step)]]
+    if kind is range:
+        return ["range", *[encode(v, opaque, depth + 1) for v in (value.start, value.stop, value.step)]]
+    if kind.__module__ in ("decimal", "fractions") and kind.__name__ in ("Decimal", "Fraction"):
+        return [kind.__name__, str(value)]
+    if kind.__module__ == "datetime" and kind.__name__ in _DATES:
+        arguments = {"date": "year month day", "time": "hour minute second microsecond", "timedelta": "days seconds microseconds"}
+        names = arguments.get(kind.__name__, "year month day hour minute second microsecond")
+        return [kind.__name__, *[getattr(value, n) for n in names.split()]] if getattr(value, "tzinfo", None) is None else opaque(value)
+    if kind.__module__ == "collections" and kind.__name__ == "deque":
+        return ["deque", *[encode(v, opaque, depth + 1) for v in value]]
+    for base, convert in _BASES:
+        if isinstance(value, base) and base in kind.__mro__:
+            return encode(convert(value), opaque, depth + 1)
+    return opaque(value)
+
+
+_TAGS = {list: "l", tuple: "t", set: "s", frozenset: "z", dict: "d", bytes: "b", bytearray: "B"}
+_DATES = ("date", "datetime", "time", "timedelta")
+_BASES = (
+    (bool, bool), (int, int.__int__), (float, float.__float__), (str, lambda v: str.__str__(v)), (list, lambda v: list(list.__iter__(v))),
+    (tuple, lambda v: tuple(tuple.__iter__(v))), (dict, lambda v: dict(dict.items(v))), (set, lambda v: set(set.__iter__(v))),
+    (frozenset, lambda v: frozenset(frozenset.__iter__(v))), (bytes, lambda v: bytes.__getitem__(v, slice(None))),
+)  # fmt: skip
+
+
+def decode(wire, opaque, depth=0):
+    """Wire form to plain data; `opaque(tag, arguments)` makes anything else.
+
+    Raises:
+        Malformed: it is not wire form.
+    """
+    if wire is None or isinstance(wire, bool | int | float | str):
+        return wire
+    if not isinstance(wire, list) or not wire or not isinstance(wire[0], str) or depth > MAX_DEPTH + 5:
+        raise Malformed("not wire form")
+    tag, rest = wire[0], wire[1:]
+    try:
+        if tag in _MAKERS:
+            return _MAKERS[tag]([decode(v, opaque, depth + 1) for v in rest])
+        if tag == "d":
+            return {decode(k, opaque, depth + 1): decode(v, opaque, depth + 1) for k, v in rest}
+        if tag == "i":
+            return int(rest[0], 16)
+        if tag in ("b", "B"):
+            return (bytes if tag == "b" else bytearray)(rest[0].encode("latin-1"))
+        if tag == "c":
+            return complex(float(rest[0]), float(rest[1]))
+        if tag in _DATES:
+            import datetime
+
+            return getattr(datetime, tag)(*[int(v) for v in rest]) if tag != "timedelta" else datetime.timedelta(*[int(v) for v in rest])
+        if tag in ("Decimal", "Fraction") and len(rest[0]) < 5000:
+            module = __import__("decimal" if tag == "Decimal" else "fractions")
+            return getattr(module, tag)(rest[0])
+        if tag == "deque":
+            import collections
+
+            return collections.deque(decode(v, opaque, depth + 1) for v in rest)
+    except Malformed:
+        raise
+    except Exception as error:
+        raise Malformed(f"bad {tag[:20]}") from error
+    return opaque(tag, rest)
+
+
+_MAKERS = {
+    "l": list, "t": tuple, "s": set, "z": frozenset, "slice": lambda v: slice(*v), "range": lambda v: range(*v),
+}  # fmt: skip
