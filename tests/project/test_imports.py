@@ -28,9 +28,7 @@ def test_importing_tilth_loads_no_heavy_library() -> None:
     assert not modules_after("import tilth") & (HEAVY | {"numpy", "polars", "numba", "matplotlib", "aiohttp"})
 
 
-@pytest.mark.parametrize(
-    "words", ["['--help']", "['run', '--help']", "['demo', '--help']", "['select', '--help']"]
-)
+@pytest.mark.parametrize("words", ["['--help']", "['run', '--help']", "['demo', '--help']", "['select', '--help']"])
 def test_asking_for_help_loads_no_heavy_library(words: str) -> None:
     code = f"from tilth.cli.main import main\ntry: main({words})\nexcept SystemExit: pass"
     assert not modules_after(code) & (HEAVY | {"numpy", "polars", "numba", "matplotlib", "aiohttp"})
