@@ -17,6 +17,10 @@ from tilth.worlds.stories import NAMES, THINGS, WORDINGS, Part, Phrase, Story, r
 from tilth.worlds.tree import SYMBOLS, Step, apply, rationale, steps
 
 SKILLS = ("add", "add-carry", "sub", "sub-borrow", "mul", "div", "two-step", "three-step", "rare-wording")
+SUBTRACTION: dict[str, Any] = {
+    "steps": (1, 2), "operators": "+-", "largest": 20, "ceiling": 40, "skills": ("sub", "sub-borrow"),
+}  # fmt: skip
+"""Knobs of small problems that need a subtraction: what the shipped student lacks and the shipped writer half knows."""
 _ATTEMPTS = 2_000
 _PRODUCT_START = 0.15
 """Chance that a story begins with boxes; more would make products the commonest of all one-step problems."""

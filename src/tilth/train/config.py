@@ -1,0 +1,104 @@
+"""Settings of a training, named as in transformers' TrainingArguments and TRL's SFTConfig. Knows no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from tilth.errors import UsageError, did_you_mean
+
+METHODS = ("sft", "dpo", "ipo", "kto", "reward", "prm")
+BUILT = ("sft",)
+_ALIASES = {"steps": "max_steps", "batch": "per_device_train_batch_size", "lr": "learning_rate"}
+
+
+@dataclass(frozen=True, slots=True)
+class SFTConfig:
+    """Supervised fine-tuning by AdamW with linear warm-up and cosine decay to a twentieth.
+
+    Args:
+        max_steps: optimiser steps (alias ``steps``).
+        per_device_train_batch_size: rows a step (alias ``batch``).
+        learning_rate: peak (alias ``lr``).
+        warmup_steps: steps of linear warm-up.
+        weight_decay: decoupled; not on gains of norms.
+        adam_beta1: decay of the first moment.
+        adam_beta2: decay of the second moment.
+        max_grad_norm: gradients are clipped to this norm.
+        completion_only_loss: loss on the completion alone, else on the prompt too.
+        seed: of the order of rows and, from scratch, of the weights.
+        save_steps: a checkpoint to resume from every so many steps; 0 = none.
+    """
+
+    max_steps: int = 600
+    per_device_train_batch_size: int = 16
+    learning_rate: float = 2e-3
+    warmup_steps: int = 50
+    weight_decay: float = 0.1
+    adam_beta1: float = 0.9
+    adam_beta2: float = 0.98
+    max_grad_norm: float = 1.0
+    completion_only_loss: bool = True
+    seed: int = 0
+    save_steps: int = 500
+
+    def __post_init__(self) -> None:
+        for name, least in (("max_steps", 1), ("per_device_train_batch_size", 1), ("warmup_steps", 0), ("save_steps", 0)):
+            if getattr(self, name) < least:
+                raise UsageError(f"{name} is {getattr(self, name)}", todo=f"give a whole number of at least {least}")
+        if not self.learning_rate > 0:
+            raise UsageError(f"learning_rate is {self.learning_rate}", todo="give a number above 0")
+
+    @staticmethod
+    def of(settings: Mapping[str, Any]) -> SFTConfig:
+        """The config that `settings` name.
+
+        Raises:
+            UsageError: a name is unknown (the nearest is named) or a value has the wrong type.
+        """
+        known = {f.name: f for f in fields(SFTConfig)}
+        found: dict[str, Any] = {}
+        for given, value in settings.items():
+            name = _ALIASES.get(given, given)
+            if name not in known:
+                raise UsageError(f"sft has no setting '{given}'", todo=did_you_mean(given, [*known, *_ALIASES]))
+            kind = type(known[name].default)
+            if kind is float and type(value) is int:
+                value = float(value)
+            if type(value) is not kind:
+                raise UsageError(f"{given} is {value!r}", todo=f"give a value of type {kind.__name__}")
+            found[name] = value
+        return SFTConfig(**found)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return asdict(self)
+
+
+def check_method(method: str) -> None:
+    """Insist that a training method is built.
+
+    Raises:
+        UsageError: it is not, or not yet.
+    """
+    if method not in METHODS:
+        raise UsageError(f"no training method is called '{method}'", todo=did_you_mean(method, METHODS))
+    if method not in BUILT:
+        raise UsageError(f"training by '{method}' is not built yet", todo="only --method sft trains so far")
+
+
+def need_torch() -> None:
+    """Insist on torch, telling how to get it.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    import importlib.util
+
+    if importlib.util.find_spec("torch") is None:
+        raise UsageError(
+            "training needs torch, which is not installed",
+            todo="pip install 'tilth[train]'   (without a GPU first: "
+            "pip install torch --index-url https://download.pytorch.org/whl/cpu)",
+        )
