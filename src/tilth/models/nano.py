@@ -83,7 +83,9 @@ class Nano:
         ids = tuple(self.tokenizer.prompt_ids(text))
         room = self.llama.positions - len(ids)
         if room < 1:
-            raise ModelError(f"{self.name} reads at most {self.llama.positions - 2} tokens, the prompt has {len(ids) - 2}")
+            raise ModelError(
+                f"{self.name} reads at most {self.llama.positions - 2} tokens, the prompt has {len(ids) - 2}"
+            )
         want = request.sampling
         temperature, top_p = float(want.get("temperature", 1.0)), float(want.get("top_p", 1.0))
         limit = min(int(want.get("max_tokens") or want.get("max_completion_tokens") or MAX_TOKENS), room)

@@ -26,7 +26,19 @@ TURN_END = "\n"
 _PIECES = re.compile(PATTERN)
 _LONGEST = 100
 """A word beyond this many letters is one ``<unk>``, as in the library's WordPiece."""
-_BASE = ("#### ", " + ", " - ", " * ", " / ", " = ", *"0123456789", " ", "\n", *string.punctuation, *string.ascii_letters)
+_BASE = (
+    "#### ",
+    " + ",
+    " - ",
+    " * ",
+    " / ",
+    " = ",
+    *"0123456789",
+    " ",
+    "\n",
+    *string.punctuation,
+    *string.ascii_letters,
+)
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'assistant' %}{{ m['content'] }}{{ eos_token }}"
     "{% elif m['role'] == 'user' %}{{ m['content'] }}\n{% endif %}{% endfor %}"
@@ -43,7 +55,9 @@ class Tokenizer:
     def __init__(self, vocabulary: Mapping[str, int]) -> None:
         self.vocabulary = dict(vocabulary)
         self.pieces = [p for p, _ in sorted(self.vocabulary.items(), key=lambda item: item[1])]
-        if [self.vocabulary[p] for p in self.pieces] != list(range(len(self.pieces))) or tuple(self.pieces[:4]) != SPECIALS:
+        if [self.vocabulary[p] for p in self.pieces] != list(range(len(self.pieces))) or tuple(
+            self.pieces[:4]
+        ) != SPECIALS:
             raise ValueError("a vocabulary has the ids 0, 1, 2, ... and begins with the special tokens")
         self.pad, self.bos, self.eos, self.unk = (self.vocabulary[s] for s in SPECIALS)
 
@@ -103,7 +117,15 @@ class Tokenizer:
     def files(self) -> dict[str, bytes]:
         """``tokenizer.json`` and ``tokenizer_config.json`` for a model folder."""
         added = [
-            {"id": i, "content": s, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+            {
+                "id": i,
+                "content": s,
+                "single_word": False,
+                "lstrip": False,
+                "rstrip": False,
+                "normalized": False,
+                "special": True,
+            }
             for i, s in enumerate(SPECIALS)
         ]
         tokenizer: dict[str, Any] = {
