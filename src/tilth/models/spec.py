@@ -113,7 +113,7 @@ def parse_spec(spec: str, *, map: Mapping[str, str] | None = None, settings: Map
 def _hint(text: str, kind: str) -> str:
     if Path(text).is_file():
         return f"for recorded answers write replay:{text}"
-    if Path(text).is_dir():
+    if text and Path(text).is_dir():
         return f"for a model folder write hf:{text}"
     near = did_you_mean(kind, MODELS)
     if near.startswith("did"):

@@ -39,17 +39,20 @@ def check(path: str, headers: Mapping[bytes, bytes], body: bytes, behaviour: Beh
     Raises:
         Refusal: wrong path, key, model or body, or a feature that this server lacks.
     """
-    if not path.endswith(("/chat/completions", "/completions")):
+    chat = path == "/v1/chat/completions"
+    if not chat and path != "/v1/completions":
         raise Refusal(404, f"no such path: {path}")
     if behaviour.key and headers.get(b"authorization", b"").decode() != f"Bearer {behaviour.key}":
         given = headers.get(b"authorization", b"").decode().removeprefix("Bearer ")
         raise Refusal(401, f"Incorrect API key provided: {given}", "invalid_api_key")
     try:
         asked = orjson.loads(body)
-        asked["model"]
-        asked["messages" if path.endswith("/chat/completions") else "prompt"]
+        turns = asked["messages" if chat else "prompt"]
+        good = isinstance(asked["model"], str) and isinstance(turns, list if chat else str)
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
         raise Refusal(400, f"the body is not a request: {error}") from error
+    if not good or asked.get("stream") or (asked.get("max_tokens") or 1) < 1:
+        raise Refusal(400, "the body is not a request that can be answered here")
     if behaviour.models and asked["model"] not in behaviour.models:
         raise Refusal(404, f"The model '{asked['model']}' does not exist", "model_not_found")
     kind = (asked.get("response_format") or {}).get("type")

@@ -214,7 +214,7 @@ class _Connection(asyncio.Protocol):
 
     def _get(self, path: str) -> None:
         server = self.server
-        if path.endswith("/models"):
+        if path == "/v1/models":
             names = server.behaviour.models or ("test-model",)
             self._say(200, orjson.dumps({"object": "list", "data": [{"id": n, "object": "model"} for n in names]}))
         elif path.endswith("/stats"):

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from tilth.errors import UsageError
 from tilth.models.base import Reply, Request, Usage
 from tilth.models.doubles import estimate_tokens
 from tilth.models.structured import schema_instruction, with_parsed
@@ -24,6 +25,7 @@ FORMATS = ("auto", "json_schema", "json_object", "off")
 refused.
 """
 
+_RESERVED = frozenset({"model", "messages", "prompt", "n", "stream", "tools", "response_format"})
 _NO_SCHEMA = re.compile(r"response_format|json_schema|guided|structured|grammar")
 _NO_CHOICES = re.compile(r"['\"`]n['\"`]|\bn\b.{0,40}(?:support|greater|must|only|<|>|1)")
 
@@ -76,6 +78,9 @@ def body(name: str, request: Request, dialect: Dialect, n: int, seed: int | None
         dialect: what the endpoint understands.
         n: choices wanted from this call.
         seed: seed of this call, or None.
+
+    Raises:
+        UsageError: a sampling setting would replace part of the request itself.
     """
     out: dict[str, Any] = {"model": name}
     turns: Sequence[Mapping[str, Any]] = request.messages
@@ -91,6 +96,8 @@ def body(name: str, request: Request, dialect: Dialect, n: int, seed: int | None
     else:
         out["messages"] = turns
     for key, value in request.sampling.items():
+        if key in _RESERVED:
+            raise UsageError(f"'{key}' is not a sampling setting", todo="take it out of the plan's sampling")
         if key == "max_tokens" and not is_raw(request):
             out[dialect.limit_name] = value
         elif value is not None:
