@@ -137,11 +137,11 @@ def synthetic_moments(
     """
     ridge = gamma / np.where(weight > 0, weight, 1.0)
     d = positive_root(ridge, ridge + alpha - e, e)
-    mm, one = mu * mu, 1 + d
-    den = alpha * mm + alpha + ridge * one
-    m1 = lam * mm / den
-    # t = tr D^-2/N times (1+d)^2, with D = (ridge (1+d) + alpha)/(1+d)
+    one = 1 + d
     ratio = ridge * one + alpha
+    den = alpha * mu * mu + ratio
+    m1 = lam * mu * mu / den
+    # tr D^-2/N with D = ratio/(1+d)
     t = e * one * one / np.where(ratio > 0, ratio * ratio, 1.0)
     h = (1 + ridge * t) / one
     variance = (lam * mu / den) ** 2 / h + t / (one * one * h) * (alpha * (1 + m1 * m1) - 2 * lam * m1)
