@@ -69,6 +69,7 @@ class ScopeContext:
         self._on_round = on_round
         self._draws: dict[bytes, int] = {}
         self._branches: dict[str, ScopeContext] = {}
+        self.roles = frozenset(asker.models)
         self._rounds = 0
         self._root = scope
 

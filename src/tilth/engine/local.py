@@ -134,7 +134,7 @@ def open_models(plan: Plan, recipe: Recipe) -> dict[str, Model]:
     """Open the models that a plan binds to a recipe's roles; equal SPECs share one model."""
     from tilth.models import open_model
 
-    roles = [*recipe.roles, *(r for r in recipe.optional_roles if r in plan.models or "*" in plan.models)]
+    roles = [*recipe.roles, *(r for r in recipe.optional_roles if r in plan.models)]
     by_spec: dict[str, Model] = {}
     found = {}
     for role in roles:

@@ -56,7 +56,7 @@ def run_recipe(
     Args:
         recipe: the method.
         rows: seeds; plain mappings get ids by their place.
-        models: role to model, or one model for all roles.
+        models: role to model, or one model for all roles but the optional ones.
         seed: the run's seed.
         concurrency: seeds in work at most.
         prompts: other wordings, by prompt name.
@@ -68,7 +68,7 @@ def run_recipe(
     """
     seeds = [r if isinstance(r, Row) else Row(r, source_id("memory", i)) for i, r in enumerate(rows)]
     bound = (
-        dict.fromkeys((*recipe.roles, *recipe.optional_roles), models) if not isinstance(models, Mapping) else models
+        dict.fromkeys(recipe.roles, models) if not isinstance(models, Mapping) else models
     )
     own = journal or Journal(":memory:")
 

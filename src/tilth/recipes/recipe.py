@@ -24,7 +24,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Skip(Exception):
+class Skip(Exception):  # noqa: N818 - not an error
     """This seed is not for this method; raised by `Context.skip`, counted with its reason."""
 
 
@@ -49,6 +49,8 @@ class Context(Protocol):
 
     seed: int
     """The run's seed."""
+    roles: frozenset[str]
+    """The roles that are bound to a model; optional ones may be missing."""
 
     async def ask(
         self,
