@@ -28,9 +28,7 @@ WATCHED = ("torch", "datasets", "ray", "pandas", "numpy", "polars", "numba", "ma
 
 def main() -> None:
     """Print a median and a maximum for each command, then what `import tilth` loaded."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=15)
     runs = parser.parse_args().runs
     for name, command in COMMANDS.items():
@@ -42,9 +40,7 @@ def main() -> None:
             times.append(time.perf_counter() - start)
         print(f"{name:<20} median {statistics.median(times):.3f} s   max {max(times):.3f} s   of {runs}")
     code = f"import tilth, sys; print([m for m in {WATCHED!r} if m in sys.modules])"
-    loaded = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    ).stdout.strip()
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     print(f"{'loaded of the heavy':<20} {loaded}")
 
 

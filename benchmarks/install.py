@@ -1,9 +1,9 @@
 """How large an installation is: the wheel in a fresh environment, with all but torch, ray and the browser.
 
-    python benchmarks/install.py            # core, then core with the light extras
+    python benchmarks/install.py            # the core, then the core with light extras
     python benchmarks/install.py --keep     # leave the environments for a look
 
-Prints megabytes (10^6 bytes, apparent size of site-packages less pip itself), the number of packages and the
+Prints megabytes (10^6 bytes, apparent size of site-packages without pip itself), the number of packages and the
 seconds that pip took. Target: < 700 MB and < 60 packages.
 """
 
@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-LIGHT = "web,vision,worlds"
+SELECTIONS = ("", "web,vision", "web,vision,worlds")
 """Extras without torch (`train`), ray and the development tools (which hold the browser driver)."""
 
 
@@ -36,9 +36,7 @@ def measure(wheel: Path, extras: str, folder: Path) -> str:
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     python = folder / "bin" / "python"
     start = time.perf_counter()
-    subprocess.run(
-        [python, "-m", "pip", "install", "-q", f"{wheel}{f'[{extras}]' if extras else ''}"], check=True
-    )
+    subprocess.run([python, "-m", "pip", "install", "-qq", f"{wheel}{f'[{extras}]' if extras else ''}"], check=True)
     seconds = time.perf_counter() - start
     site = next((folder / "lib").glob("python*/site-packages"))
     own = {"pip", "setuptools", "_distutils_hack"}
@@ -51,9 +49,7 @@ def measure(wheel: Path, extras: str, folder: Path) -> str:
 
 def main() -> None:
     """Build the wheel and print one line for each selection of extras."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep", action="store_true", help="leave the environments on disk")
     keep = parser.parse_args().keep
     folder = Path(tempfile.mkdtemp(prefix="tilth-install-"))
@@ -70,9 +66,9 @@ def main() -> None:
         ]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         wheel = next(folder.glob("*.whl"))
-        print(f"wheel        {wheel.stat().st_size / 1e6:7.2f} MB")
-        print(f"core         {measure(wheel, '', folder / 'core')}")
-        print(f"core+extras  {measure(wheel, LIGHT, folder / 'light')}   ({LIGHT})")
+        print(f"{wheel.stat().st_size / 1e6:7.1f} MB wheel")
+        for number, extras in enumerate(SELECTIONS):
+            print(f"{measure(wheel, extras, folder / str(number))}   core{f' + {extras}' if extras else ''}")
     finally:
         if keep:
             print(f"kept: {folder}")
