@@ -1,8 +1,8 @@
 """From a row to a program and its tests: which text is code, what the prompt adds to it, what the tests call.
 
-A completion is either the rest of the prompt's code or stands by itself, and even one with its own ``def`` needs the imports
-above it (running such completions alone lost 12 of 164 HumanEval tasks of one published model to missing imports). Nothing is
-executed here. This module does not know how programs are run.
+A completion is either the rest of the prompt's code or stands by itself, and even one with its own ``def``
+needs the imports above it (running such completions alone lost 12 of 164 HumanEval tasks of one published
+model to missing imports). Nothing is executed here. This module does not know how programs are run.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Program:
     script: bool = False
 
 
-class Unready(Exception):
+class UnreadyError(Exception):
     """The row cannot be run: (outcome, detail, message)."""
 
 
@@ -52,17 +52,17 @@ def assemble(row: Mapping[str, Any]) -> Program:
     """Put a row's program and tests together.
 
     Args:
-        row: ``completion``, and ``tests`` (a string or a list; asserts, ``check(candidate)``, ``test_*`` functions or
-            unittest classes) with an optional ``entry_point``, or ``inputs`` and ``outputs`` (arguments and results of
-            ``entry_point``, or standard input and output); an optional ``prompt`` (used when it is code) and
-            ``setup`` or ``test_setup_code`` (run before the tests, beside them).
+        row: ``completion``, and ``tests`` (a string or a list; asserts, ``check(candidate)``, ``test_*``
+            functions or unittest classes) with an optional ``entry_point``, or ``inputs`` and ``outputs``
+            (arguments and results of ``entry_point``, or standard input and output); an optional ``prompt``
+            (used when it is code) and ``setup`` or ``test_setup_code`` (run before the tests, beside them).
 
     Raises:
-        Unready: there is no code, there are no tests, or the code does not parse.
+        UnreadyError: there is no code, there are no tests, or the code does not parse.
     """
     answer = last_assistant(row) or ""
     if not answer.strip():
-        raise Unready("unknown", "no-answer", "the completion is empty")
+        raise UnreadyError("unknown", "no-answer", "the completion is empty")
     prefix = code_prefix(prompt_text(row) or "")
     entry = row.get("entry_point") or None
     if "tests" not in row or row["tests"] is None:
@@ -70,9 +70,9 @@ def assemble(row: Mapping[str, Any]) -> Program:
     tests = _test_source(row)
     tree = _parsed(tests)
     if tree is None:
-        raise Unready("unknown", "unsupported", "the tests do not parse")
+        raise UnreadyError("unknown", "unsupported", "the tests do not parse")
     if not any(isinstance(n, ast.Assert | ast.Raise | ast.ClassDef) or _asserts(n) for n in ast.walk(tree)):
-        raise Unready("unknown", "no-tests", "the tests assert nothing")
+        raise UnreadyError("unknown", "no-tests", "the tests assert nothing")
     check = None
     if _CHECK.search(tests) and not _CHECK_CALL.search(tests):
         entry = entry or _last_function(prefix)
@@ -102,7 +102,7 @@ def source_of(answer: str, prefix: str, entry: str | None) -> tuple[str, str]:
     """The program's source and how it was put together; the first way that parses wins.
 
     Raises:
-        Unready: no way parses.
+        UnreadyError: no way parses.
     """
     code = _code(answer, entry)
     if not prefix:
@@ -119,18 +119,21 @@ def source_of(answer: str, prefix: str, entry: str | None) -> tuple[str, str]:
         tree = _parsed(source)
         if tree is not None and (entry is None or form != "completion" or entry in _bound(tree) or not prefix):
             if len(source) > MAX_SOURCE:
-                raise Unready("unknown", "unsupported", "the program is too long")
+                raise UnreadyError("unknown", "unsupported", "the program is too long")
             return source, form
-    raise Unready("fail", "SyntaxError", _syntax_error(forms[0][1]))
+    raise UnreadyError("fail", "SyntaxError", _syntax_error(forms[0][1]))
 
 
 def _code(answer: str, entry: str | None) -> str:
-    """The code in a completion: the first fenced block that defines the entry point, else the first, else all of it."""
+    """The code in a completion: the first fenced block that defines the entry point, else the first, else all
+    of it."""
     blocks = [b for b in fenced_blocks(answer) if b.lang in ("", "python", "py", "python3") and b.text.strip()]
     if not blocks:
         return answer
     if entry:
-        defining = [b for b in blocks if re.search(rf"^\s*(?:async\s+)?(?:def|class)\s+{re.escape(entry)}\b", b.text, re.M)]
+        defining = [
+            b for b in blocks if re.search(rf"^\s*(?:async\s+)?(?:def|class)\s+{re.escape(entry)}\b", b.text, re.M)
+        ]
         blocks = defining or blocks
     return blocks[0].text
 
@@ -138,9 +141,9 @@ def _code(answer: str, entry: str | None) -> str:
 def _with_cases(row: Mapping[str, Any], answer: str, prefix: str, entry: str | None) -> Program:
     inputs, outputs = row.get("inputs"), row.get("outputs")
     if not isinstance(inputs, list) or not isinstance(outputs, list) or len(inputs) != len(outputs):
-        raise Unready("unknown", "no-tests", "inputs and outputs are not two lists of one length")
+        raise UnreadyError("unknown", "no-tests", "inputs and outputs are not two lists of one length")
     if not inputs:
-        raise Unready("unknown", "no-tests", "there are no cases")
+        raise UnreadyError("unknown", "no-tests", "there are no cases")
     source, form = source_of(answer, prefix, entry)
     return Program(source, {"inputs": inputs, "outputs": outputs, "entry_point": entry}, form, script=entry is None)
 
@@ -207,13 +210,17 @@ def _needed(
 ) -> tuple[list[str], list[str]]:
     """What the tests need from the program, and import lines for what they need from the standard library.
 
-    A name is asked of the program only when the tests, the prompt, the builtins and the standard library lack it: a program
-    that defines its own `abs` or `isclose` does not get to compare its own results.
+    A name is asked of the program only when the tests, the prompt, the builtins and the standard library lack
+    it: a program that defines its own `abs` or `isclose` does not get to compare its own results.
     """
     loaded = {n.id for n in ast.walk(tests) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
     wanted = loaded - _bound(tests) - _BUILTINS - context
     imports = _library_imports(program)
-    lines = [imports.get(name, f"import {name}") for name in sorted(wanted) if name in imports or name in sys.stdlib_module_names]
+    lines = [
+        imports.get(name, f"import {name}")
+        for name in sorted(wanted)
+        if name in imports or name in sys.stdlib_module_names
+    ]
     own = {name for name in wanted if name not in imports and name not in sys.stdlib_module_names}
     if entry:
         own.add(entry)
@@ -233,7 +240,11 @@ def _library_imports(program: ast.Module | None) -> dict[str, str]:
                 if alias.name.split(".")[0] in sys.stdlib_module_names:
                     name = alias.asname or alias.name.split(".")[0]
                     found[name] = f"import {alias.name} as {alias.asname}" if alias.asname else f"import {alias.name}"
-        elif isinstance(node, ast.ImportFrom) and not node.level and (node.module or "").split(".")[0] in sys.stdlib_module_names:
+        elif (
+            isinstance(node, ast.ImportFrom)
+            and not node.level
+            and (node.module or "").split(".")[0] in sys.stdlib_module_names
+        ):
             for alias in node.names:
                 name = alias.asname or alias.name
                 found[name] = f"from {node.module} import {alias.name} as {name}"

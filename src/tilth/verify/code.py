@@ -1,7 +1,9 @@
-"""Executable verification: run a completion against its tests in a sandbox, with a verdict that the program cannot forge.
+"""Executable verification: run a completion against its tests in a sandbox, with a verdict that the program
+cannot forge.
 
-The tests run in a process that the program cannot reach; only plain data crosses between the two. Outcomes: pass; fail with
-``assertion`` or an exception's class; unknown with ``timeout`` (after one retry), ``resource`` or ``unsupported``.
+The tests run in a process that the program cannot reach; only plain data crosses between the two. Outcomes:
+pass; fail with ``assertion`` or an exception's class; unknown with ``timeout`` (after one retry),
+``resource`` or ``unsupported``.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import Any, ClassVar, get_args
 from tilth.errors import UsageError, did_you_mean
 from tilth.rows.row import Row
 from tilth.rows.verdict import Outcome, Verdict
-from tilth.verify.assemble import Program, Unready, assemble
+from tilth.verify.assemble import Program, UnreadyError, assemble
 from tilth.verify.sandbox.host import TIERS, Isolation, Limits, Result, require_bubblewrap, run
 from tilth.verify.verifier import Ask
 
@@ -52,7 +54,7 @@ def check_code(row: Mapping[str, Any], limits: Limits | None = None, isolation: 
     """
     try:
         program = assemble(row)
-    except Unready as unready:
+    except UnreadyError as unready:
         outcome, detail, message = unready.args
         return _verdict(outcome, detail, {"message": message}, TIERS[isolation])
     result = run_program(program, limits, isolation)
@@ -60,7 +62,9 @@ def check_code(row: Mapping[str, Any], limits: Limits | None = None, isolation: 
         "form": program.form, "calls": result.calls, "message": _steady(result.message)[:500],
         "output": _steady(result.output)[-500:],
     }  # fmt: skip
-    return _verdict(result.outcome, re.sub(r"\W", "", result.detail), {k: v for k, v in evidence.items() if v}, result.tier)
+    return _verdict(
+        result.outcome, re.sub(r"\W", "", result.detail), {k: v for k, v in evidence.items() if v}, result.tier
+    )
 
 
 def _verdict(outcome: Outcome, detail: str, evidence: dict[str, Any], tier: str) -> Verdict:
@@ -95,7 +99,10 @@ class CodeVerifier:
 
     def __post_init__(self) -> None:
         if self.isolation not in get_args(Isolation):
-            raise UsageError(f"code: isolation={self.isolation} is not known", todo=did_you_mean(str(self.isolation), get_args(Isolation)))
+            raise UsageError(
+                f"code: isolation={self.isolation} is not known",
+                todo=did_you_mean(str(self.isolation), get_args(Isolation)),
+            )
         for name in ("cpu", "wall", "memory", "parallel"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:

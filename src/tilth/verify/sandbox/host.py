@@ -1,8 +1,9 @@
 """The host side of the sandbox: start bubblewrap, hand over program and tests, watch, kill, read the verdict.
 
-Isolation tier A: new pid, ipc, net, uts (and, unless started as root, user) namespaces, a read-only interpreter and nothing
-else of the file system, an empty environment, size-limited tmpfs, resource limits, no new privileges. Started as root, the
-program runs under a user id that nothing else has. Without bubblewrap this refuses; it never degrades by itself.
+Isolation tier A: new pid, ipc, net, uts (and, unless started as root, user) namespaces, a read-only
+interpreter and nothing else of the file system, an empty environment, size-limited tmpfs, resource limits, no
+new privileges. Started as root, the program runs under a user id that nothing else has. Without bubblewrap
+this refuses; it never degrades by itself.
 """
 
 from __future__ import annotations
@@ -61,7 +62,8 @@ class Result:
 
     Args:
         outcome: pass, fail or unknown.
-        detail: ``assertion``, an exception's class, ``exit``, ``crash``, ``timeout``, ``resource``, ``unsupported``, ...
+        detail: ``assertion``, an exception's class, ``exit``, ``crash``, ``timeout``, ``resource``,
+            ``unsupported``, ...
         message: one line for a person.
         output: the end of what the program printed.
         calls: how often the tests called the program.
@@ -76,7 +78,9 @@ class Result:
     tier: str = "A"
 
 
-def run(program: str, tests: Mapping[str, Any], limits: Limits, isolation: Isolation, *, script: bool = False) -> Result:
+def run(
+    program: str, tests: Mapping[str, Any], limits: Limits, isolation: Isolation, *, script: bool = False
+) -> Result:
     """Run one program against its tests, once.
 
     Args:
@@ -154,8 +158,12 @@ def _watch(process: subprocess.Popen[bytes], verdict_fd: int, limits: Limits) ->
                 else:
                     output = (output + data)[-limits.output :]
             now = time.monotonic()
-            if not stopped and (now > deadline or (now - start > 0.25 and _resident(process.pid) > limits.memory * 3 << 19)):
-                stopped = "timeout" if now > deadline else "resource"
+            if not stopped and now - start > 0.25:
+                memory, cpu = _used(process.pid)
+                late = now > deadline or cpu > limits.cpu * 3 + 2
+                stopped = "timeout" if late else "resource" if memory > limits.memory * 3 << 19 else ""
+                if not stopped:
+                    continue
                 process.kill()
                 deadline = now + 10
             elif stopped and now > deadline:
@@ -165,19 +173,21 @@ def _watch(process: subprocess.Popen[bytes], verdict_fd: int, limits: Limits) ->
     return said, output, stopped
 
 
-def _resident(pid: int) -> int:
-    """Bytes of memory held by a process and everything below it."""
-    total, pids = 0, [pid]
-    page = os.sysconf("SC_PAGE_SIZE")
+def _used(pid: int) -> tuple[int, float]:
+    """Bytes of memory held, and CPU seconds used so far, by a process and everything below it."""
+    memory, ticks, pids = 0, 0, [pid]
+    page, tick = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_CLK_TCK")
     while pids:
         at = pids.pop()
         try:
-            total += int(Path(f"/proc/{at}/statm").read_text().split()[1]) * page
-            for task in os.listdir(f"/proc/{at}/task"):
-                pids += [int(p) for p in Path(f"/proc/{at}/task/{task}/children").read_text().split()]
+            fields = Path(f"/proc/{at}/stat").read_text().rpartition(")")[2].split()
+            memory += int(fields[21]) * page
+            ticks += sum(int(f) for f in fields[11:15])
+            for task in Path(f"/proc/{at}/task").iterdir():
+                pids += [int(p) for p in (task / "children").read_text().split()]
         except (OSError, ValueError, IndexError):
             continue
-    return total
+    return memory, ticks / tick
 
 
 def _result(said: bytes, output: str, stopped: str, tier: str) -> Result:
@@ -195,17 +205,29 @@ def _interpreter() -> str:
 
 def _bubblewrap(disk: int, as_root: bool) -> list[str]:
     python = _interpreter()
-    words = ["bwrap", "--die-with-parent", "--new-session", "--unshare-pid", "--unshare-ipc", "--unshare-net", "--unshare-uts"]
+    words = [
+        "bwrap",
+        "--die-with-parent",
+        "--new-session",
+        "--unshare-pid",
+        "--unshare-ipc",
+        "--unshare-net",
+        "--unshare-uts",
+    ]
     words += ["--unshare-cgroup-try", "--hostname", "sandbox", "--cap-drop", "ALL"]
-    words += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"] if as_root else ["--unshare-user", "--uid", "65534", "--gid", "65534"]
+    words += (
+        ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+        if as_root
+        else ["--unshare-user", "--uid", "65534", "--gid", "65534"]
+    )
     for path in _LIBRARIES:
         if Path(path).is_symlink():
             words += ["--symlink", str(Path(path).readlink()), path]
         elif Path(path).is_dir():
             words += ["--ro-bind", path, path]
-    words += ["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
     library = str(Path(sys.base_prefix) / "lib")
-    for path in [python] if library in _LIBRARIES else [python, library]:
+    cache = ["/etc/ld.so.cache"] if Path("/etc/ld.so.cache").is_file() else []
+    for path in [*cache, python, *([] if library in _LIBRARIES else [library])]:
         for parent in [p for p in reversed(Path(path).parents) if str(p) not in ("/", *_LIBRARIES)]:
             words += ["--perms", "0755", "--dir", str(parent)]
         words += ["--ro-bind", path, path]
@@ -229,7 +251,9 @@ def require_bubblewrap() -> None:
         SandboxError: bubblewrap is missing, or this machine does not let it make namespaces.
     """
     if shutil.which("bwrap", path="/usr/bin:/bin:" + os.environ.get("PATH", "")) is None:
-        raise SandboxError("no sandbox for model-written code: bubblewrap (bwrap) is not installed", todo=_HOW_TO_GET_ONE)
+        raise SandboxError(
+            "no sandbox for model-written code: bubblewrap (bwrap) is not installed", todo=_HOW_TO_GET_ONE
+        )
     tests = {"tests": "assert double(2) == 4", "names": ["double"]}
     result = run("def double(x):\n    return x * 2\n", tests, Limits(), "bubblewrap")
     if result.outcome != PASS:

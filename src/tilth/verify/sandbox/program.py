@@ -1,15 +1,24 @@
-"""The model process M: runs model-written code and answers calls with plain data. Nothing here is trusted by anybody.
+"""The model process M: runs model-written code and answers calls with plain data. Nothing here is trusted by
+anybody.
 
-Runs inside the sandbox, with the standard library alone. It is forked before the tests are read, holds no descriptor but its
-two pipes, and can say nothing but what its functions return.
+Runs inside the sandbox, with the standard library alone. It is forked before the tests are read, holds no
+descriptor but its two pipes, and can say nothing but what its functions return.
 """
+
+from __future__ import annotations
 
 import builtins
 import os
 import sys
 import types
 
-import wire
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from tilth.verify.sandbox import wire
+else:
+    import wire
 
 
 class Host:
@@ -19,35 +28,38 @@ class Host:
         pipe: to the tester.
     """
 
-    def __init__(self, pipe):
-        self.pipe, self.kept = pipe, []
+    def __init__(self, pipe: wire.Pipe) -> None:
+        self.pipe = pipe
+        self.kept: list[Any] = []
 
-    def opaque(self, value):
+    def opaque(self, value: Any) -> list[Any]:
+        """The wire form of an object that stays here."""
         if isinstance(value, There):
             return ["there", value.index]
         self.kept.append(value)
         kind = type(value)
         return ["here", len(self.kept) - 1, kind.__name__, isinstance(value, type)]
 
-    def encode(self, value):
+    def encode(self, value: Any) -> Any:
+        """The wire form of any value."""
         return wire.encode(value, self.opaque)
 
-    def decode(self, data):
+    def decode(self, data: Any) -> Any:
+        """The value of a wire form."""
         return wire.decode(data, self._own)
 
-    def _own(self, tag, rest):
+    def _own(self, tag: str, rest: list[Any]) -> Any:
         if tag == "here":
             return self.kept[rest[0]]
         if tag == "there":
             return There(self, rest[0])
-        raise wire.Malformed(tag)
+        raise wire.MalformedError(tag)
 
-    def run(self, source, script):
+    def run(self, source: str, script: bool) -> None:
         """Execute the program, then answer requests until the tester closes the pipe."""
         module = types.ModuleType("__main__" if script else "program")
         module.__dict__["__builtins__"] = builtins
         sys.modules[module.__name__] = module
-        code = None
         try:
             code = compile(source, "<program>", "exec", dont_inherit=True)
             if not script:
@@ -62,24 +74,28 @@ class Host:
                 reply = run_script(code, request["stdin"], request["limit"], (self.pipe.read_fd, self.pipe.write_fd))
             else:
                 reply = self.answer(request, module)
-            self.pipe.send(reply)
+            try:
+                self.pipe.send(reply)
+            except (wire.MalformedError, MemoryError, RecursionError):
+                self.pipe.send({"error": ["MemoryError", "the result is too large"]})
 
-    def answer(self, request, module):
+    def answer(self, request: dict[str, Any], module: types.ModuleType) -> dict[str, Any]:
         """The reply to one request of the tester."""
         try:
             return self._answered(request, module)
         except BaseException as error:
-            if isinstance(error, wire.Closed):
+            if isinstance(error, wire.ClosedError):
                 raise
             return {"error": named(error)}
 
-    def _answered(self, request, module):
+    def _answered(self, request: dict[str, Any], module: types.ModuleType) -> dict[str, Any]:
         op = request["op"]
         if op == "name":
             name = request["name"]
             if name not in module.__dict__:
                 raise NameError(f"name '{name}' is not defined")
-            return {"value": self.opaque(module.__dict__[name]) if callable(module.__dict__[name]) else self.encode(module.__dict__[name])}
+            found = module.__dict__[name]
+            return {"value": self.opaque(found) if callable(found) else self.encode(found)}
         target = self.kept[request["on"]]
         arguments = [self.decode(a) for a in request.get("args", ())]
         if op == "call":
@@ -99,15 +115,14 @@ class Host:
                 return {"value": self.encode(next(target))}
             except StopIteration:
                 return {"end": True}
-        operation = {"iter": iter, "len": len, "str": str, "repr": repr, "int": int, "float": float}[op] if not arguments else None
-        if operation is not None:
-            return {"value": self.encode(operation(target))}
+        if op in _OPERATIONS:
+            return {"value": self.encode(_OPERATIONS[op](target))}
         if op == "item":
             return {"value": self.encode(target[arguments[0]])}
         target[arguments[0]] = arguments[1]
         return {"value": None}
 
-    def _changed(self, now, then):
+    def _changed(self, now: Any, then: Any) -> Any:
         """An argument changed in place goes back, so that tests of in-place functions see it."""
         if type(now) not in (list, dict, set, bytearray):
             return None
@@ -115,13 +130,16 @@ class Host:
         return data if data != then else None
 
 
+_OPERATIONS: dict[str, Any] = {"iter": iter, "len": len, "str": str, "repr": repr, "int": int, "float": float}
+
+
 class There:
     """A function of the tests, called from the program."""
 
-    def __init__(self, host, index):
+    def __init__(self, host: Host, index: int) -> None:
         self.host, self.index = host, index
 
-    def __call__(self, *arguments):
+    def __call__(self, *arguments: Any) -> Any:
         host = self.host
         host.pipe.send({"callback": self.index, "args": [host.encode(a) for a in arguments]})
         while True:
@@ -134,7 +152,7 @@ class There:
             return host.decode(reply["value"])
 
 
-def named(error):
+def named(error: BaseException) -> list[str]:
     """An exception as its class name and message."""
     try:
         message = str(error)[:500]
@@ -143,13 +161,14 @@ def named(error):
     return [type(error).__name__[:60], message]
 
 
-def run_script(code, stdin, limit, private):
+def run_script(code: types.CodeType, stdin: str, limit: int, private: tuple[int, ...]) -> dict[str, Any]:
     """Run the program as a script in a child: its standard input is given, its standard output comes back."""
     in_read, in_write = os.pipe()
     out_read, out_write = os.pipe()
     feeder = os.fork()
     if feeder == 0:
-        os.close(in_read), os.close(out_read), os.close(out_write)
+        for fd in (in_read, out_read, out_write):
+            os.close(fd)
         data = stdin.encode("utf-8", "surrogateescape")
         try:
             while data:
@@ -159,11 +178,12 @@ def run_script(code, stdin, limit, private):
         os._exit(0)
     child = os.fork()
     if child == 0:
-        os.dup2(in_read, 0), os.dup2(out_write, 1)
+        os.dup2(in_read, 0)
+        os.dup2(out_write, 1)
         for fd in (in_read, in_write, out_read, out_write, *private):
             os.close(fd)
-        sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)
-        sys.stdout = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)
+        sys.stdin = os.fdopen(0, encoding="utf-8", errors="surrogateescape", closefd=False)
+        sys.stdout = os.fdopen(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)
         status = 1
         try:
             exec(code, sys.modules["__main__"].__dict__)
@@ -171,10 +191,11 @@ def run_script(code, stdin, limit, private):
         except SystemExit as leave:
             status = leave.code if isinstance(leave.code, int) else int(leave.code is not None)
         except BaseException as error:
-            sys.stderr.write("%s: %s\n" % tuple(named(error)))
+            sys.stderr.write(": ".join(named(error)) + "\n")
             status = 99
         finally:
-            sys.stdout.flush(), sys.stderr.flush()
+            sys.stdout.flush()
+            sys.stderr.flush()
             os._exit(status & 0xFF)
     for fd in (in_read, in_write, out_write):
         os.close(fd)
@@ -186,4 +207,5 @@ def run_script(code, stdin, limit, private):
     os.close(out_read)
     status = os.waitpid(child, 0)[1]
     os.waitpid(feeder, 0)
-    return {"stdout": b"".join(parts).decode("utf-8", "surrogateescape"), "status": os.waitstatus_to_exitcode(status), "cut": size > limit}
+    text = b"".join(parts).decode("utf-8", "surrogateescape")
+    return {"stdout": text, "status": os.waitstatus_to_exitcode(status), "cut": size > limit}

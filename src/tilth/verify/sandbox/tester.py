@@ -1,237 +1,39 @@
-"""The tester process T: forks the model process, then reads the tests, runs them against stand-ins, and says what happened.
+"""The tester process T: forks the model process, then reads the tests, runs them against stand-ins, and says
+what happened.
 
-Runs inside the sandbox, with the standard library alone, as ``python -I -S tester.py``. The tests arrive on a descriptor that
-the model process never holds, and the verdict leaves on another one. What the model process returns is plain data; values are
-compared here, so that an object that calls itself equal to everything is equal to nothing.
+Runs inside the sandbox, with the standard library alone, as ``python -I -S tester.py``. The tests arrive on a
+descriptor that the model process never holds, and the verdict leaves on another one. What the model process
+returns is plain data; values are compared here, so that an object that calls itself equal to everything is
+equal to nothing.
 """
+
+from __future__ import annotations
 
 import builtins
 import contextlib
 import ctypes
+import json
 import os
 import resource
 import signal
 import sys
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import json
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
-import program
-import wire
+    from tilth.verify.sandbox import program, remote, wire
 
-
-class Unsupported(BaseException):
-    """The tests ask something that cannot be answered by plain data. Not an Exception: no test may swallow it."""
-
-
-class Gone(BaseException):
-    """The model process is dead, late or talks nonsense: (reason,). Not an Exception: no test may swallow it."""
-
-
-class Remote:
-    """An object that lives in the model process."""
-
-    __slots__ = ("_index", "_is_class", "_kind", "_link")
-
-    def __init__(self, link, index, kind, is_class):
-        for name, value in (("_link", link), ("_index", index), ("_kind", kind), ("_is_class", is_class)):
-            object.__setattr__(self, name, value)
-
-    def __call__(self, *args, **keywords):
-        return self._link.call(self, args, keywords)
-
-    def __getattr__(self, name):
-        if name == "__name__":
-            return self._kind
-        return self._link.ask(op="get", on=self._index, name=name)
-
-    def __setattr__(self, name, value):
-        self._link.ask(op="set", on=self._index, name=name, args=[self._link.encode(value)])
-
-    def __iter__(self):
-        return self._link.ask(op="iter", on=self._index)
-
-    def __next__(self):
-        reply = self._link.exchange({"op": "next", "on": self._index})
-        if reply.get("end") is True:
-            raise StopIteration
-        return self._link.value(reply)
-
-    def __len__(self):
-        size = self._link.ask(op="len", on=self._index)
-        return size if type(size) is int else -1
-
-    def __getitem__(self, key):
-        return self._link.ask(op="item", on=self._index, args=[self._link.encode(key)])
-
-    def __setitem__(self, key, value):
-        self._link.ask(op="put", on=self._index, args=[self._link.encode(key), self._link.encode(value)])
-
-    def __str__(self):
-        return self._text("str")
-
-    def __repr__(self):
-        return self._text("repr")
-
-    def _text(self, op):
-        text = self._link.ask(op=op, on=self._index)
-        return text if type(text) is str else ""
-
-    def __int__(self):
-        return int(self._link.ask(op="int", on=self._index))
-
-    def __float__(self):
-        return float(self._link.ask(op="float", on=self._index))
-
-    def __bool__(self):
-        return True
-
-    def __hash__(self):
-        return self._index
-
-    def __instancecheck__(self, other):
-        return isinstance(other, Remote) and self._link.ask(op="isinstance", on=self._index, args=[self._link.encode(other)]) is True
-
-    def __eq__(self, other):
-        if not isinstance(other, Remote):
-            return False
-        if self._index == other._index:
-            return True
-        return self._link.stop(Unsupported("two objects of the program's own classes are compared"))
-
-    def __ne__(self, other):
-        return not self == other
+    Outcome = tuple[str, str, str]
+else:
+    sys.path.insert(0, __file__.rpartition("/")[0])
+    import program
+    import remote
+    import wire
 
 
-def _refuse(name):
-    def method(self, *others):
-        return self._link.stop(Unsupported(f"{name} on an object of the program's own classes"))
-
-    return method
-
-
-for _name in "lt le gt ge contains add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod pow rpow and or xor enter".split():
-    setattr(Remote, f"__{_name}__", _refuse(f"__{_name}__"))
-
-
-class Link:
-    """Calls into the model process.
-
-    Args:
-        pipe: to the model process.
-        pid: of the model process.
-    """
-
-    def __init__(self, pipe, pid):
-        self.pipe, self.pid, self.calls, self.functions = pipe, pid, 0, []
-        self.stopped = None
-
-    def encode(self, value):
-        return wire.encode(value, self._opaque)
-
-    def _opaque(self, value):
-        if isinstance(value, Remote):
-            return ["here", value._index]
-        if callable(value) and not isinstance(value, type):
-            self.functions.append(value)
-            return ["there", len(self.functions) - 1]
-        self.stop(Unsupported(f"a {type(value).__name__} cannot be handed to the program"))
-
-    def _made(self, tag, rest):
-        if tag == "here" and len(rest) == 3 and type(rest[0]) is int and type(rest[1]) is str:
-            return Remote(self, rest[0], rest[1][:60], rest[2] is True)
-        if tag == "there" and type(rest[0]) is int and 0 <= rest[0] < len(self.functions):
-            return self.functions[rest[0]]
-        raise wire.Malformed(tag[:20])
-
-    def exchange(self, request):
-        """Send a request; serve callbacks until its reply comes."""
-        try:
-            self.pipe.send(request)
-            while True:
-                reply = self.pipe.receive()
-                if not isinstance(reply, dict):
-                    raise wire.Malformed("not a reply")
-                if "callback" not in reply:
-                    return reply
-                self.pipe.send(self._called_back(reply))
-        except wire.Closed:
-            self.stop(Gone("dead"))
-        except wire.Late:
-            self.stop(Gone("late"))
-        except wire.Malformed as error:
-            self.stop(Gone(f"malformed: {error}"))
-
-    def stop(self, why):
-        """Raise `why` now, and remember it: a bare `except` in the tests must not turn it into a pass."""
-        self.stopped = self.stopped or why
-        raise self.stopped from None
-
-    def _called_back(self, reply):
-        index, arguments = reply["callback"], reply.get("args")
-        if type(index) is not int or not 0 <= index < len(self.functions) or not isinstance(arguments, list):
-            raise wire.Malformed("not a callback")
-        try:
-            return {"value": self.encode(self.functions[index](*[wire.decode(a, self._made) for a in arguments]))}
-        except Exception as error:
-            return {"error": program.named(error)}
-
-    def value(self, reply):
-        """The value of a reply, or the exception that it carries.
-
-        An exception that would end a loop of the tests early (StopIteration) or end the tests (SystemExit) is raised as a
-        plain one.
-        """
-        if "error" in reply:
-            name, message = [str(x)[:500] for x in (list(reply["error"]) + ["", ""])[:2]]
-            kind = getattr(builtins, name, None)
-            if not (isinstance(kind, type) and issubclass(kind, Exception)) or issubclass(kind, StopIteration | StopAsyncIteration):
-                kind = type(name if name.isidentifier() else "Exception", (Exception,), {})
-            try:
-                error = kind(message)
-            except TypeError:
-                error = type(name, (Exception,), {})(message)
-            error.tilth_remote = True
-            raise error
-        try:
-            return wire.decode(reply.get("value"), self._made)
-        except wire.Malformed as error:
-            self.stop(Gone(f"malformed: {error}"))
-
-    def ask(self, **request):
-        return self.value(self.exchange(request))
-
-    def name(self, name):
-        return self.ask(op="name", name=name)
-
-    def call(self, remote, args, keywords):
-        self.calls += 1
-        sent = [self.encode(a) for a in args]
-        reply = self.exchange({"op": "call", "on": remote._index, "args": sent, "keywords": {k: self.encode(v) for k, v in keywords.items()}})
-        value = self.value(reply)
-        after = reply.get("after")
-        if isinstance(after, list) and len(after) == len(args):
-            for argument, data in zip(args, after, strict=True):
-                if data is not None:
-                    self._write_back(argument, data)
-        return value
-
-    def _write_back(self, argument, data):
-        try:
-            now = wire.decode(data, self._made)
-        except wire.Malformed:
-            self.stop(Unsupported("an argument was changed to something that is not plain data"))
-        if type(argument) is not type(now):
-            return
-        if type(argument) in (list, bytearray):
-            argument[:] = now
-        elif type(argument) in (dict, set):
-            argument.clear()
-            argument.update(now)
-
-
-def run_tests(link, job):
+def run_tests(link: remote.Link, job: dict[str, Any]) -> Outcome:
     """Run the tests of `job` against the program behind `link`.
 
     Returns:
@@ -242,9 +44,9 @@ def run_tests(link, job):
         if link.stopped is not None:
             raise link.stopped
         return outcome
-    except Gone as gone:
+    except remote.Gone as gone:
         return _gone(link, str(gone))
-    except Unsupported as error:
+    except remote.Unsupported as error:
         return "unknown", "unsupported", str(error)
     except AssertionError as error:
         return "fail", "assertion", str(error)[:500]
@@ -254,8 +56,8 @@ def run_tests(link, job):
         return "fail", type(error).__name__[:60], str(error)[:500]
 
 
-def _run_tests(link, job):
-    scope = {"__name__": "tests", "__builtins__": builtins}
+def _run_tests(link: remote.Link, job: dict[str, Any]) -> Outcome:
+    scope: dict[str, Any] = {"__name__": "tests", "__builtins__": builtins}
     if job.get("context"):
         with contextlib.suppress(Exception):
             exec(compile(job["context"], "<prompt>", "exec", dont_inherit=True), scope)
@@ -272,7 +74,8 @@ def _run_tests(link, job):
         import unittest
 
         result = unittest.TestResult()
-        unittest.TestSuite(unittest.defaultTestLoader.loadTestsFromTestCase(c) for c in cases).run(result)
+        load = unittest.defaultTestLoader.loadTestsFromTestCase
+        unittest.TestSuite(load(case) for case in cases).run(result)
         if result.errors:
             return "fail", "error", result.errors[0][1][-300:]
         if result.failures:
@@ -282,7 +85,7 @@ def _run_tests(link, job):
     return "pass", "", ""
 
 
-def run_cases(link, job):
+def run_cases(link: remote.Link, job: dict[str, Any]) -> Outcome:
     """Input/output cases: calls of the entry point, or runs of the program as a script."""
     try:
         target = link.name(job["entry_point"]) if job.get("entry_point") else None
@@ -302,9 +105,9 @@ def run_cases(link, job):
                 return "fail", "exit", f"case {index}: exit {reply['status']}"
             if _lines(reply["stdout"]) != _lines(str(wanted)):
                 return "fail", "assertion", f"case {index}"
-    except Gone as gone:
+    except remote.Gone as gone:
         return _gone(link, str(gone))
-    except Unsupported as error:
+    except remote.Unsupported as error:
         return "unknown", "unsupported", str(error)
     except MemoryError:
         return "unknown", "resource", "memory"
@@ -313,11 +116,11 @@ def run_cases(link, job):
     return "pass", "", ""
 
 
-def _lines(text):
+def _lines(text: str) -> list[str]:
     return [line.rstrip() for line in text.strip().splitlines()]
 
 
-def _same(got, wanted):
+def _same(got: Any, wanted: Any) -> bool:
     """Equality after JSON's types: a tuple is a list there."""
     if isinstance(got, tuple):
         got = list(got)
@@ -326,7 +129,7 @@ def _same(got, wanted):
     return type(got) in (bool, int, float, str, type(None), list, dict) and got == wanted
 
 
-def _gone(link, reason):
+def _gone(link: remote.Link, reason: str) -> Outcome:
     """Why the model process is not there: its exit status tells."""
     if reason == "late":
         return "unknown", "timeout", "wall clock"
@@ -334,9 +137,11 @@ def _gone(link, reason):
         return "fail", "protocol", reason
     status = None
     for _ in range(100):
-        pid, raw = os.waitpid(link.pid, os.WNOHANG)
+        pid, raw, used = os.wait4(link.pid, os.WNOHANG)
         if pid:
             status = os.waitstatus_to_exitcode(raw)
+            if -status == signal.SIGKILL and used.ru_utime + used.ru_stime > resource.getrlimit(resource.RLIMIT_CPU)[0]:
+                return "unknown", "timeout", "CPU time"
             break
         time.sleep(0.01)
     if status is None:
@@ -348,19 +153,20 @@ def _gone(link, reason):
     return "fail", "exit", f"the program left with {status}"
 
 
-def limit(limits):
+def limit(limits: dict[str, int]) -> None:
     """Set resource limits on this process and everything it starts."""
     names = {"cpu": "CPU", "memory": "AS", "file": "FSIZE", "processes": "NPROC", "files": "NOFILE"}
     for key, name in names.items():
         value = limits[key]
         kind = getattr(resource, f"RLIMIT_{name}")
         hard = resource.getrlimit(kind)[1]
-        soft = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(kind, (soft, soft + 1 if key == "cpu" and (hard == resource.RLIM_INFINITY or hard > soft) else soft))
+        unlimited = hard == resource.RLIM_INFINITY
+        soft = value if unlimited else min(value, hard)
+        resource.setrlimit(kind, (soft, soft + 1 if key == "cpu" and (unlimited or hard > soft) else soft))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def leave_root(uid):
+def leave_root(uid: int | None) -> None:
     """Become `uid` for good."""
     if uid is not None and os.geteuid() == 0:
         os.setgroups([])
@@ -368,7 +174,7 @@ def leave_root(uid):
         os.setresuid(uid, uid, uid)
 
 
-def close_others(kept):
+def close_others(kept: set[int]) -> None:
     """Close every descriptor above 2 that is not kept."""
     low = 3
     for fd in sorted(kept):
@@ -377,9 +183,10 @@ def close_others(kept):
     os.closerange(low, min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 65536))
 
 
-def main():
+def main() -> None:
+    """Fork the program, read the tests, run them, write the verdict."""
     job_fd, tests_fd, verdict_fd = (int(a) for a in sys.argv[1:4])
-    with open(job_fd, "rb") as file:
+    with os.fdopen(job_fd, "rb") as file:
         job = json.loads(file.read())
     down_read, down_write = os.pipe()
     up_read, up_write = os.pipe()
@@ -394,11 +201,12 @@ def main():
         except BaseException:
             os._exit(70)
         os._exit(0)
-    os.close(down_read), os.close(up_write)
+    os.close(down_read)
+    os.close(up_write)
     leave_root(job["uids"][1])
     limit({**job["limits"], "processes": 64})
-    link = Link(wire.Pipe(up_read, down_write, time.monotonic() + job["wall"]), pid)
-    with open(tests_fd, "rb") as file:
+    link = remote.Link(wire.Pipe(up_read, down_write, time.monotonic() + job["wall"]), pid)
+    with os.fdopen(tests_fd, "rb") as file:
         tests = json.loads(file.read())
     outcome = started(link)
     if outcome is None:
@@ -407,15 +215,15 @@ def main():
     os._exit(0)
 
 
-def started(link):
+def started(link: remote.Link) -> Outcome | None:
     """None when the program ran to its end; else the outcome."""
     try:
         reply = link.pipe.receive()
-    except wire.Closed:
+    except wire.ClosedError:
         return _gone(link, "dead")
-    except wire.Late:
+    except wire.LateError:
         return "unknown", "timeout", "wall clock"
-    except wire.Malformed as error:
+    except wire.MalformedError as error:
         return "fail", "protocol", str(error)
     if isinstance(reply, dict) and reply.get("ready") is True:
         return None

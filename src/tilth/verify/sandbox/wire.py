@@ -1,8 +1,10 @@
 """Plain data on a pipe between two processes that do not trust each other.
 
-Runs inside the sandbox, with the standard library alone. Every list on the wire starts with a tag, so that nothing is ever
-unpickled, and what is read is checked. This module knows no program and no test.
+Runs inside the sandbox, with the standard library alone. Every list on the wire starts with a tag, so that
+nothing is ever unpickled, and what is read is checked. This module knows no program and no test.
 """
+
+from __future__ import annotations
 
 import json
 import os
@@ -10,19 +12,24 @@ import select
 import struct
 import time
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
 MAX_MESSAGE = 32 * 2**20
 MAX_DEPTH = 100
 
 
-class Closed(Exception):
+class ClosedError(Exception):
     """The other side is gone."""
 
 
-class Late(Exception):
+class LateError(Exception):
     """The other side did not answer in time."""
 
 
-class Malformed(Exception):
+class MalformedError(Exception):
     """What came over the wire is not a message."""
 
 
@@ -35,13 +42,14 @@ class Pipe:
         deadline: `time.monotonic` value after which reading gives up, or None.
     """
 
-    def __init__(self, read_fd, write_fd, deadline=None):
+    def __init__(self, read_fd: int, write_fd: int, deadline: float | None = None) -> None:
         self.read_fd, self.write_fd, self.deadline = read_fd, write_fd, deadline
 
-    def send(self, message):
+    def send(self, message: Any) -> None:
+        """Write one JSON message."""
         data = json.dumps(message).encode()
         if len(data) > MAX_MESSAGE:
-            raise Malformed("message too large")
+            raise MalformedError("message too large")
         data = struct.pack(">I", len(data)) + data
         try:
             while data:
@@ -49,36 +57,41 @@ class Pipe:
                     self._wait([], [self.write_fd])
                 data = data[os.write(self.write_fd, data[:65536] if self.deadline is None else data[:4096]) :]
         except BrokenPipeError as error:
-            raise Closed from error
+            raise ClosedError from error
 
-    def receive(self):
+    def receive(self) -> Any:
+        """Read one JSON message.
+
+        Raises:
+            ClosedError, LateError, MalformedError: there is none.
+        """
         size = struct.unpack(">I", self._exactly(4))[0]
         if size > MAX_MESSAGE:
-            raise Malformed("message too large")
+            raise MalformedError("message too large")
         try:
             return json.loads(self._exactly(size))
         except (ValueError, RecursionError) as error:
-            raise Malformed("not a message") from error
+            raise MalformedError("not a message") from error
 
-    def _exactly(self, size):
+    def _exactly(self, size: int) -> bytes:
         parts = []
         while size:
             if self.deadline is not None:
                 self._wait([self.read_fd], [])
             part = os.read(self.read_fd, min(size, 1 << 20))
             if not part:
-                raise Closed
+                raise ClosedError
             parts.append(part)
             size -= len(part)
         return b"".join(parts)
 
-    def _wait(self, readable, writable):
-        left = self.deadline - time.monotonic()
+    def _wait(self, readable: list[int], writable: list[int]) -> None:
+        left = (self.deadline or 0) - time.monotonic()
         if left <= 0 or not any(select.select(readable, writable, [], left)):
-            raise Late
+            raise LateError
 
 
-def encode(value, opaque, depth=0):
+def encode(value: Any, opaque: Callable[[Any], Any], depth: int = 0) -> Any:
     """Plain data to wire form; `opaque(value)` gives the wire form of anything else."""
     kind = type(value)
     if value is None or kind in (bool, str, float):
@@ -103,9 +116,9 @@ def encode(value, opaque, depth=0):
     if kind.__module__ in ("decimal", "fractions") and kind.__name__ in ("Decimal", "Fraction"):
         return [kind.__name__, str(value)]
     if kind.__module__ == "datetime" and kind.__name__ in _DATES:
-        arguments = {"date": "year month day", "time": "hour minute second microsecond", "timedelta": "days seconds microseconds"}
-        names = arguments.get(kind.__name__, "year month day hour minute second microsecond")
-        return [kind.__name__, *[getattr(value, n) for n in names.split()]] if getattr(value, "tzinfo", None) is None else opaque(value)
+        if getattr(value, "tzinfo", None) is not None:
+            return opaque(value)
+        return [kind.__name__, *[getattr(value, n) for n in _DATES[kind.__name__]]]
     if kind.__module__ == "collections" and kind.__name__ == "deque":
         return ["deque", *[encode(v, opaque, depth + 1) for v in value]]
     for base, convert in _BASES:
@@ -114,25 +127,30 @@ def encode(value, opaque, depth=0):
     return opaque(value)
 
 
-_TAGS = {list: "l", tuple: "t", set: "s", frozenset: "z", dict: "d", bytes: "b", bytearray: "B"}
-_DATES = ("date", "datetime", "time", "timedelta")
-_BASES = (
-    (bool, bool), (int, int.__int__), (float, float.__float__), (str, lambda v: str.__str__(v)), (list, lambda v: list(list.__iter__(v))),
-    (tuple, lambda v: tuple(tuple.__iter__(v))), (dict, lambda v: dict(dict.items(v))), (set, lambda v: set(set.__iter__(v))),
+_TAGS: dict[Any, str] = {list: "l", tuple: "t", set: "s", frozenset: "z", dict: "d", bytes: "b", bytearray: "B"}
+_DATES = {
+    "date": ("year", "month", "day"), "time": ("hour", "minute", "second", "microsecond"),
+    "datetime": ("year", "month", "day", "hour", "minute", "second", "microsecond"),
+    "timedelta": ("days", "seconds", "microseconds"),
+}  # fmt: skip
+_BASES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
+    (int, int.__int__), (float, float.__float__), (str, str.__str__), (list, lambda v: list(list.__iter__(v))),
+    (tuple, lambda v: tuple(tuple.__iter__(v))), (dict, lambda v: dict(dict.items(v))),
+    (set, lambda v: set(set.__iter__(v))),
     (frozenset, lambda v: frozenset(frozenset.__iter__(v))), (bytes, lambda v: bytes.__getitem__(v, slice(None))),
 )  # fmt: skip
 
 
-def decode(wire, opaque, depth=0):
+def decode(wire: Any, opaque: Callable[[str, list[Any]], Any], depth: int = 0) -> Any:
     """Wire form to plain data; `opaque(tag, arguments)` makes anything else.
 
     Raises:
-        Malformed: it is not wire form.
+        MalformedError: it is not wire form.
     """
     if wire is None or isinstance(wire, bool | int | float | str):
         return wire
     if not isinstance(wire, list) or not wire or not isinstance(wire[0], str) or depth > MAX_DEPTH + 5:
-        raise Malformed("not wire form")
+        raise MalformedError("not wire form")
     tag, rest = wire[0], wire[1:]
     try:
         if tag in _MAKERS:
@@ -148,7 +166,7 @@ def decode(wire, opaque, depth=0):
         if tag in _DATES:
             import datetime
 
-            return getattr(datetime, tag)(*[int(v) for v in rest]) if tag != "timedelta" else datetime.timedelta(*[int(v) for v in rest])
+            return getattr(datetime, tag)(*[int(v) for v in rest])
         if tag in ("Decimal", "Fraction") and len(rest[0]) < 5000:
             module = __import__("decimal" if tag == "Decimal" else "fractions")
             return getattr(module, tag)(rest[0])
@@ -156,13 +174,13 @@ def decode(wire, opaque, depth=0):
             import collections
 
             return collections.deque(decode(v, opaque, depth + 1) for v in rest)
-    except Malformed:
+    except MalformedError:
         raise
     except Exception as error:
-        raise Malformed(f"bad {tag[:20]}") from error
+        raise MalformedError(f"bad {tag[:20]}") from error
     return opaque(tag, rest)
 
 
-_MAKERS = {
+_MAKERS: dict[str, Callable[[list[Any]], Any]] = {
     "l": list, "t": tuple, "s": set, "z": frozenset, "slice": lambda v: slice(*v), "range": lambda v: range(*v),
 }  # fmt: skip
