@@ -38,6 +38,8 @@ class Label:
 def read_labels(path: str | Path) -> list[Label]:
     """The labels of a JSON Lines file (``id, label`` and optionally ``annotator, at``), in order.
 
+    Lines whose label is still null or empty, as `tilth audit` writes them, are left out.
+
     Raises:
         InputError: a line is not such a label.
     """
@@ -46,17 +48,18 @@ def read_labels(path: str | Path) -> list[Label]:
         lines = path.read_bytes().splitlines()
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", where=str(path), todo="check the path") from error
-    return [_label(line, f"{path}, line {i}") for i, line in enumerate(lines, 1) if line.strip()]
+    found = (_label(line, f"{path}, line {i}") for i, line in enumerate(lines, 1) if line.strip())
+    return [label for label in found if label is not None]
 
 
-def _label(line: bytes, where: str) -> Label:
+def _label(line: bytes, where: str) -> Label | None:
     try:
         value = orjson.loads(line)
     except orjson.JSONDecodeError as error:
         raise InputError(f"not valid JSON ({error.msg})", where=where, todo="mend or remove the line") from error
     if not isinstance(value, dict) or not isinstance(value.get("id"), str):
         raise InputError("no column 'id' with a row's id", where=where, todo='write {"id": ..., "label": "right"}')
-    return as_label(value, where)
+    return None if value.get("label") in (None, "") else as_label(value, where)
 
 
 def as_label(value: Label | Mapping[str, Any], where: str = "labels") -> Label:

@@ -1,0 +1,138 @@
+"""`tilth audit`: rows for a person to label, and rates from the labels."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from tilth.cli.common import add_json, print_json, say
+
+HELP = "Sample rows for people to label; turn labels into rates with intervals."
+EXAMPLE = """tilth audit runs/metamath-1a2b3c4d
+  tilth audit runs/metamath-1a2b3c4d --labels labels.jsonl --json"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `tilth audit`."""
+    parser.add_argument("dir", type=Path, help="a run folder")
+    parser.add_argument("--sample", type=int, default=200, metavar="N", help="rows to label (default 200)")
+    parser.add_argument("--seed", type=int, default=0, help="of the sample; a larger sample contains a smaller one")
+    parser.add_argument("--labels", type=Path, help="JSON Lines of id, label; default: labels.jsonl in the run folder")
+    parser.add_argument("--serve", action="store_true", help="label in the browser (not yet)")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Sample, or compute the rates."""
+    from tilth.errors import UsageError
+    from tilth.rows.folder import RunFolder
+
+    if args.serve:
+        raise UsageError("--serve: not yet", todo="label the JSONL file that `tilth audit DIR` writes")
+    folder = RunFolder(args.dir).require()
+    labels = labels_of(folder, args.labels)
+    if labels is None:
+        found = _sample(folder, args.sample, args.seed)
+        if args.json:
+            print_json(found)
+        else:
+            print(f"{found['rows']} rows to label: {found['to_label']}\n{found['todo']}")
+        return 0
+    rates = rates_of(folder, labels)
+    if args.json:
+        print_json({"labels": str(labels), **rates.to_dict()})
+    else:
+        print(rates_text(rates))
+    return 0
+
+
+def labels_of(folder: Any, given: Path | None) -> Path | None:
+    """The labels to use: the file given, else the folder's own, else None.
+
+    Raises:
+        InputError: the given file is not there.
+    """
+    from tilth.errors import InputError
+
+    if given is not None:
+        if not given.is_file():
+            raise InputError("no such file", where=str(given), todo="check --labels")
+        return given
+    return folder.labels if folder.labels.is_file() and folder.labels.stat().st_size else None
+
+
+def ids_of(folder: Any) -> tuple[list[str], list[str]]:
+    """Ids of the kept and of the dropped rows of a run."""
+    return tuple([str(r["id"]) for r in folder.read(name)] for name in ("data/kept", "data/dropped"))  # type: ignore[return-value]
+
+
+def rates_of(folder: Any, labels: Path) -> Any:
+    """The rates of a run folder.
+
+    Raises:
+        InputError: a label is not usable, or none is for this run.
+    """
+    from tilth.audit import rates, read_labels
+    from tilth.errors import InputError
+
+    try:
+        return rates(read_labels(labels), *ids_of(folder))
+    except InputError as error:
+        error.where = error.where or str(labels)
+        raise
+
+
+def rates_text(rates: Any) -> str:
+    """The rates for a person."""
+    c = rates.counts
+    lines = [
+        f"{c.labelled} labelled of {c.kept + c.dropped:,} ({c.kept:,} kept, {c.dropped:,} dropped); {c.unsure} unsure",
+        f"  eps   wrong before verification  {rates.epsilon}",
+        f"  rho   wrong rows kept            {rates.rho}",
+        f"  phi   right rows kept            {rates.phi}",
+        f"  eps'  wrong among the kept       {rates.kept_noise}",
+        f"  alpha rows kept                  {rates.alpha}",
+        f"95 % intervals: {rates.method}",
+    ]
+    if rates.agreement:
+        a = rates.agreement
+        kappa = "undefined" if a.kappa is None else f"{a.kappa:.2f}"
+        lines.append(
+            f"{a.annotators} annotators, {a.rows} rows in common, they agree on {a.observed:.0%}, kappa {kappa}"
+        )
+    return "\n".join(lines + [f"note: {note}" for note in rates.notes])
+
+
+def _sample(folder: Any, size: int, seed: int) -> dict[str, Any]:
+    """Write the rows to label, blind, and beside them which stratum each comes from."""
+    import orjson
+
+    from tilth.audit import sample
+
+    kept, dropped = ids_of(folder)
+    chosen = sample(kept, dropped, size, seed)
+    wanted = {s.id for s in chosen}
+    rows = {
+        str(r["id"]): {k: v for k, v in r.items() if k not in ("id", "reason")}
+        for name in ("data/kept", "data/dropped")
+        for r in folder.read(name)
+        if str(r["id"]) in wanted
+    }
+    target = folder.path / "audit"
+    target.mkdir(exist_ok=True)
+    lines = [
+        orjson.dumps({"id": s.id, **rows[s.id], "label": None, "annotator": None}, default=str).decode() + "\n"
+        for s in chosen
+    ]
+    folder.write_text(target / "to_label.jsonl", "".join(lines))
+    folder.write_json(target / "sample.json", {"seed": seed, "size": size, "strata": {s.id: s.stratum for s in chosen}})
+    path = target / "to_label.jsonl"
+    say("which rows the verifier kept is not shown in the file, so that labels are given blind")
+    return {
+        "to_label": str(path),
+        "rows": len(chosen),
+        "kept": sum(s.stratum == "kept" for s in chosen),
+        "dropped": sum(s.stratum == "dropped" for s in chosen),
+        "todo": f'set "label" to right, wrong or unsure in each line, then: tilth audit {folder.path} --labels {path}',
+    }
