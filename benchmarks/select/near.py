@@ -158,10 +158,8 @@ def main() -> None:
                 if expected is not None:
                     hits = len(dropped & expected)
                     scores = f"{hits / max(1, len(expected)):>8.4f}{hits / max(1, len(dropped)):>11.4f}"
-                rate = size / found["seconds"]
-                print(
-                    f"{size:>9,}  {tool:<11}{rate:>10,.0f}{found['seconds']:>9.2f}{found['cpu']:>8.2f}{found['peak_mb']:>9,.0f}{scores}"
-                )
+                cost = f"{size / found['seconds']:>10,.0f}{found['seconds']:>9.2f}{found['cpu']:>8.2f}"
+                print(f"{size:>9,}  {tool:<11}{cost}{found['peak_mb']:>9,.0f}{scores}")
 
 
 if __name__ == "__main__":

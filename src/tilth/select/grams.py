@@ -28,6 +28,7 @@ class GramIndex:
 
     def __init__(self, texts: Sequence[str], n: int) -> None:
         self._texts, self._n = texts, n
+        self._split: dict[int, list[str]] = {}
         self._buffer, starts, table = encode(texts)
         self._ids, self._offsets, slots, codes, first, last = word_ids(self._buffer, starts, table)
         self._words = slots, codes, first, last
@@ -49,7 +50,9 @@ class GramIndex:
                 place = int(places[i])
                 index = int(np.searchsorted(self._offsets, place, side="right")) - 1
                 first = place - int(self._offsets[index])
-                yield done + i, (index, " ".join(words(self._texts[index])[first : first + self._n]))
+                if index not in self._split:
+                    self._split[index] = words(self._texts[index])
+                yield done + i, (index, " ".join(self._split[index][first : first + self._n]))
             done = end
 
 

@@ -116,6 +116,33 @@ def _merge_equal_sets(elements: Keys, offsets: Ints, parent: Ids) -> None:
 
 
 @jit
+def _signatures(elements: Keys, offsets: Ints) -> Keys:
+    """256 bits a set, each the parity of the elements that hash to it.
+
+    Two signatures differ in at most as many bits as the sets differ in elements (Sandes, Teodoro and Melo 2020).
+    """
+    sets = len(offsets) - 1
+    found = np.zeros(4 * sets, dtype=np.uint64)
+    for s in range(sets):
+        for i in range(offsets[s], offsets[s + 1]):
+            bit = (elements[i] & np.uint64(0xFFFFFFFF)) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(56)
+            found[4 * s + np.int64(bit >> np.uint64(6))] ^= np.uint64(1) << (bit & np.uint64(63))
+    return found
+
+
+@jit
+def _differ_by_more(signatures: Keys, a: int, b: int, most: int) -> bool:
+    differing = np.uint64(0)
+    for w in range(4):
+        x = signatures[4 * a + w] ^ signatures[4 * b + w]
+        x = x - ((x >> np.uint64(1)) & np.uint64(0x5555555555555555))
+        x = (x & np.uint64(0x3333333333333333)) + ((x >> np.uint64(2)) & np.uint64(0x3333333333333333))
+        x = (x + (x >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+        differing += (x * np.uint64(0x0101010101010101)) >> np.uint64(56)
+    return int(differing) > most
+
+
+@jit
 def components(elements: Keys, offsets: Ints, frequency: Ids, numerator: int, denominator: int) -> Ids:
     """Connected components of the graph that joins sets with Jaccard >= numerator / denominator.
 
@@ -130,6 +157,7 @@ def components(elements: Keys, offsets: Ints, frequency: Ids, numerator: int, de
     parent = np.arange(sets).astype(np.int32)
     _merge_equal_sets(elements, offsets, parent)
     sizes = offsets[1:] - offsets[:-1]
+    signatures = _signatures(elements, offsets)
     # the counting sort by size keeps the order of the file within a size
     longest = sizes.max() if sets else 0
     by_size = np.zeros(longest + 2, dtype=np.int64)
@@ -173,6 +201,8 @@ def components(elements: Keys, offsets: Ints, frequency: Ids, numerator: int, de
                 seen[other] = s
                 least = -((-numerator * (size + sizes[other])) // both)
                 if min(size - k, sizes[other] - posting_place[p]) < least:
+                    continue
+                if _differ_by_more(signatures, s, other, size + sizes[other] - 2 * least):
                     continue
                 a, b = _root(parent, s), _root(parent, other)
                 if a != b and overlap(elements, offsets, s, other, least) >= least:
