@@ -51,6 +51,8 @@ def share(part: float, of: float) -> str:
     if of <= 0:
         return "-"
     per_cent = 100 * part / of
+    if part == 0:
+        return "0 %"
     if 0 < per_cent < 0.05:
         return "< 0.1 %"
     return f"{per_cent:.1f} %" if per_cent < 10 or 90 < per_cent < 100 else f"{per_cent:.0f} %"

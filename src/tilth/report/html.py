@@ -1,0 +1,158 @@
+"""The report of a run: `report.html`, one file that shows everything and asks nothing of the network.
+
+It reads the run folder's files only. Rows are hostile: everything is escaped, no script is written, and a content
+security policy in the page forbids scripts and requests.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+from tilth.report import proof, sections
+from tilth.report.escape import escaped
+from tilth.report.examples import examples_section, lineage_section
+from tilth.report.facts import Estimate, Facts, number, read_facts, whole
+from tilth.report.tables import Sampled, sample_table
+from tilth.report.wording import VERDICTS, count, dollars, duration, plural, rate, share
+from tilth.rows.folder import RunFolder
+
+MAX_REASONS = 12
+"""Drop reasons of which rows are shown, the commonest."""
+
+
+def write_report(folder: RunFolder | str | Path, *, examples: int = 3) -> Path:
+    """Write `report.html` into a run folder.
+
+    Args:
+        folder: a run folder with `summary.json`.
+        examples: rows shown for each outcome.
+
+    Returns:
+        the file.
+
+    Raises:
+        UsageError: not a run folder, or no summary.
+        InputError: one of its files is damaged.
+        DiskError: it cannot be written.
+    """
+    facts = read_facts(folder)
+    facts.folder.write_text(facts.folder.report, report_html(facts, examples=examples))
+    return facts.folder.report
+
+
+def report_html(facts: Facts, *, examples: int = 3) -> str:
+    """The page as text.
+
+    Args:
+        facts: the run.
+        examples: rows shown for each outcome.
+    """
+    kept = sample_table(facts.folder, "data/kept", examples)
+    reasons = list(facts.dropped)[:MAX_REASONS]
+    dropped = sample_table(facts.folder, "data/dropped", examples, reasons=reasons)
+    failed = sample_table(facts.folder, "data/failed", examples)
+    parts = [
+        sections.funnel(facts),
+        proof.rates(facts),
+        proof.arms(facts),
+        sections.checks(facts),
+        sections.lengths(kept.words, dropped.words),
+        sections.levels(facts),
+        sections.cost(facts),
+        sections.certificate(facts),
+        examples_section(facts, kept, dropped, failed, reasons),
+        lineage_section(facts, kept),
+        sections.sources(facts),
+        sections.plan(facts),
+    ]
+    there = [part for part in parts if part is not None]
+    page = Template(_resource("page.html"))
+    return page.substitute(
+        title=escaped(f"{facts.name} · tilth report"),
+        style=_resource("style.css"),
+        where=f"{escaped(facts.folder.path.resolve().name)}",
+        headline=_headline(facts, kept),
+        nav="".join(f'<a href="#{part.id}">{part.title}</a>' for part in there),
+        sections="\n".join(part.html() for part in there),
+        footer=_footer(facts),
+    )
+
+
+def _resource(name: str) -> str:
+    return files("tilth.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _headline(facts: Facts, kept: Sampled) -> str:
+    verdict = facts.advice.get("verdict")
+    rows = f"{count(facts.kept)} of {plural(facts.candidates, 'candidate')} kept"
+    recipe = f"<code>{escaped(facts.name)}</code>"
+    if isinstance(verdict, str):
+        word = VERDICTS.get(verdict, verdict)
+        head = f"<h1>{escaped(word)}.</h1>"
+        pair = [Estimate.of(facts.advice.get(name)) for name in ("predicted", "real_only")]
+        told = f"{rows} by {recipe}."
+        if pair[0] and pair[1]:
+            kind = escaped(verdict).replace(" ", "-")
+            told += (
+                f" Predicted accuracy <b>{rate(pair[0])}</b>, with real data only <b>{rate(pair[1])}</b>: "
+                f'<span class="word {kind}">{escaped(verdict)}</span>.'
+            )
+        if not pair[0] and facts.advice.get("why"):
+            told += f" {escaped(facts.advice['why'])}"
+    else:
+        head = f"<h1>{rows}</h1>"
+        about = facts.recipe.get("summary")
+        told = (
+            f"Grown by {recipe}"
+            + (f": {escaped(about)}." if about else ".")
+            + " No audit has said yet whether they help."
+        )
+    notes = ""
+    if not facts.finished:
+        state = escaped(facts.summary.get("state") or "unfinished")
+        notes = f'<p class="note">This run is not finished ({state}). The figures are those so far.</p>'
+    return f'{head}<p class="lede">{told}</p>{notes}{_figures(facts)}'
+
+
+def _figures(facts: Facts) -> str:
+    found: list[tuple[str, str, str]] = [
+        ("kept", count(facts.kept), f"{share(facts.kept, facts.candidates)} of candidates")
+    ]
+    rates = facts.rates()
+    for name, title in (("kept_noise", "kept noise"), ("break_even", "break-even noise")):
+        if name in rates:
+            estimate = rates[name]
+            between = (
+                f"{estimate.lo:.3f} to {estimate.hi:.3f}" if estimate.lo is not None and estimate.hi is not None else ""
+            )
+            found.append((title, f"{estimate.value:.3f}", between))
+    usd, seconds = number(facts.summary.get("cost_usd")), number(facts.summary.get("seconds"))
+    requests = facts.mapping("requests")
+    if usd is not None:
+        each = f"{dollars(usd / facts.kept)} a kept row" if usd and facts.kept else ""
+        found.append(("cost", dollars(usd), each))
+    if seconds is not None:
+        speed = f"{facts.kept / seconds:,.3g} kept rows a second" if seconds and facts.kept else ""
+        found.append(("time", duration(seconds), speed))
+    if requests:
+        cached = whole(requests.get("cached"))
+        found.append(
+            ("requests", count(whole(requests.get("sent"))), f"{count(cached)} more from the record" if cached else "")
+        )
+    cells = "".join(
+        f"<div><dt>{title}</dt><dd>{value}{f'<small>{below}</small>' if below else ''}</dd></div>"
+        for title, value, below in found
+    )
+    return f'<dl class="figures">{cells}</dl>'
+
+
+def _footer(facts: Facts) -> str:
+    version = facts.summary.get("tilth") or facts.summary.get("version")
+    made = f"Made with tilth {escaped(version)}. " if isinstance(version, str) else ""
+    return (
+        f"{made}Everything here comes from the run folder: <code>summary.json</code>, <code>data/</code>, "
+        "<code>lineage/</code>, <code>verdicts/</code>, <code>labels.jsonl</code>. "
+        "The dataset card is <code>README.md</code>; <code>tilth why DIR ROW_ID</code> tells all of one row."
+    )
