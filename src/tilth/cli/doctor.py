@@ -34,8 +34,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _line(item: dict[str, Any]) -> str:
-    todo = f"\n{'':14}{item['todo']}" if item["todo"] else ""
-    return f"{'ok ' if item['ok'] else '-- '} {item['what']:<10}{item['found']}{todo}"
+    todo = f"\n{'':17}{item['todo']}" if item["todo"] else ""
+    return f"{'ok ' if item['ok'] else '-- '} {item['what']:<14}{item['found']}{todo}"
 
 
 def _item(what: str, ok: bool, found: str, todo: str = "") -> dict[str, Any]:
@@ -50,13 +50,13 @@ def _python() -> dict[str, Any]:
 
 def _sandbox() -> dict[str, Any]:
     from tilth.errors import TilthError
-    from tilth.verify.code import sandbox_tier
+    from tilth.verify.code import require_bubblewrap
 
     try:
-        tier = sandbox_tier()
+        require_bubblewrap()
     except TilthError as error:
         return _item("sandbox", False, error.found, error.todo)
-    return _item("sandbox", True, f"tier {tier}: model-written code runs isolated")
+    return _item("sandbox", True, "bubblewrap (tier A): model-written code runs isolated")
 
 
 def _torch() -> dict[str, Any]:

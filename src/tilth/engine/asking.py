@@ -79,7 +79,7 @@ class Asker:
         n: int,
         *,
         scope: str,
-        seed: int,
+        index: int,
         draws: dict[bytes, int],
         row: Mapping[str, Any],
         system: str | None = None,
@@ -92,7 +92,7 @@ class Asker:
 
         Args:
             scope: row id and branch names.
-            seed: index of the seed.
+            index: index of the seed.
             draws: how often each request was asked in this scope; updated.
             row: the seed's columns, for doubles.
         """
@@ -106,7 +106,7 @@ class Asker:
         request = Request(turns, sampling, schema, tuple(tools), n, start, role, row)
         if shared:
             return [await self._shared(model, request, keys, -1)]
-        return await self._fetch(model, request, keys, scope, seed)
+        return await self._fetch(model, request, keys, scope, index)
 
     async def _shared(self, model: Model, request: Request, keys: list[str], seed: int) -> Reply:
         flight = self._flights.get(keys[0])

@@ -86,7 +86,7 @@ class ScopeContext:
             messages,
             n,
             scope=self.scope,
-            seed=self.index,
+            index=self.index,
             draws=self._draws,
             row=self.row or {},
             **options,

@@ -1,4 +1,4 @@
-"""Reading rows from JSONL, JSON, Parquet, CSV, text files, folders and saved HF datasets (`.gz` and `.zst` where it is text).
+"""Reading rows from JSONL, JSON, Parquet, CSV, text and source files, folders and saved HF datasets (`.gz` and `.zst` where it is text).
 
 Rows are streamed: a source never sits in memory. Whatever is wrong with a file is one `InputError` with file, line and
 column.
@@ -23,7 +23,13 @@ from tilth.errors import InputError, UsageError, did_you_mean
 from tilth.rows.row import Row, digest, source_id
 
 TABLES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow")
-TEXTS = (".txt", ".md")
+LISTS = (".txt",)
+LANGUAGES = {
+    ".md": "", ".py": "Python", ".js": "JavaScript", ".ts": "TypeScript", ".java": "Java", ".c": "C", ".h": "C",
+    ".cpp": "C++", ".cs": "C#", ".go": "Go", ".rs": "Rust", ".rb": "Ruby", ".php": "PHP", ".sh": "Bash", ".swift": "Swift",
+    ".sql": "SQL", ".r": "R", ".kt": "Kotlin", ".scala": "Scala",
+}  # fmt: skip
+"""Files that are one row each, and the language of those that are programs."""
 MAX_LINE = 64 * 2**20
 """A line beyond 64 MiB is taken for a file that is not JSON Lines."""
 
@@ -158,7 +164,7 @@ def _files_in(folder: Path) -> list[Path]:
         raise InputError(
             "no file in this folder can be read as rows",
             where=str(folder),
-            todo=f"give files ending in {', '.join(TABLES + TEXTS)}",
+            todo=f"give files ending in {', '.join(TABLES + LISTS)}",
         )
     return found
 
@@ -175,7 +181,7 @@ def _kind(path: Path) -> str:
     name = path.name.lower()
     for packed in (".gz", ".zst"):
         name = name.removesuffix(packed)
-    return next((end for end in TABLES + TEXTS if name.endswith(end)), "")
+    return next((end for end in (*TABLES, *LISTS, *LANGUAGES) if name.endswith(end)), "")
 
 
 def _records(path: Path) -> Iterator[dict[str, Any]]:
@@ -190,12 +196,14 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
         return _parquet(path)
     if kind == ".arrow":
         return _arrow(path)
-    if kind in TEXTS:
+    if kind in LISTS:
         return _text(path)
+    if kind in LANGUAGES:
+        return _document(path, LANGUAGES[kind])
     raise InputError(
         f"'{path.suffix or path.name}' is not a kind of file that holds rows",
         where=str(path),
-        todo=f"give a file ending in {', '.join(TABLES + TEXTS)}",
+        todo=f"give a file ending in {', '.join(TABLES + LISTS)}",
     )
 
 
@@ -393,6 +401,21 @@ def _plain(frame: Any, path: Path) -> Iterator[dict[str, Any]]:
         if any(word in str(kind) for word in ("Date", "Time", "Duration", "Decimal", "Categorical", "Enum")):
             frame = frame.with_columns(frame[name].cast(str))
     yield from frame.iter_rows(named=True)
+
+
+def _document(path: Path, language: str) -> Iterator[dict[str, Any]]:
+    """A document or program is one row: its text, its path and, for a program, its language."""
+    with _opened(path) as file:
+        data = file.read()
+    if b"\0" in data:
+        raise InputError("the file is binary, not text", where=str(path), todo="give a text file")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"byte {error.start + 1} is not UTF-8", where=str(path), todo="save the file as UTF-8"
+        ) from error
+    yield {"text": text, "path": path.name, **({"lang": language} if language else {})}
 
 
 def _text(path: Path) -> Iterator[dict[str, Any]]:

@@ -67,6 +67,31 @@ def check_code(row: Mapping[str, Any], limits: Limits | None = None, isolation: 
     )
 
 
+def check_runs(answer: str, limits: Limits | None = None, isolation: Isolation = "bubblewrap") -> Verdict:
+    """Run a program that has no tests: pass when it loads without an exception, which says nothing of its being right.
+
+    Args:
+        answer: a completion with the program in a code block, or the program itself.
+        limits: what it may use.
+        isolation: see `run_program`.
+
+    Raises:
+        SandboxError: there is no sandbox.
+    """
+    try:
+        program = assemble({"completion": answer, "tests": "assert True"})
+    except UnreadyError as unready:
+        outcome, detail, message = unready.args
+        return _verdict(outcome, detail, {"message": message}, TIERS[isolation])
+    result = run_program(program, limits, isolation)
+    evidence = {"form": "runs", "message": _steady(result.message)[:500], "output": _steady(result.output)[-500:]}
+    if (result.outcome, result.detail, result.calls) == ("unknown", "unsupported", 0):
+        return _verdict("pass", "", {"form": "runs"}, result.tier)
+    return _verdict(
+        result.outcome, re.sub(r"\W", "", result.detail), {k: v for k, v in evidence.items() if v}, result.tier
+    )
+
+
 def _verdict(outcome: Outcome, detail: str, evidence: dict[str, Any], tier: str) -> Verdict:
     score = {"pass": 1.0, "fail": 0.0}.get(outcome)
     return Verdict("code", outcome, score, evidence, detail, tier, VERSION)
