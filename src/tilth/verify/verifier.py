@@ -21,6 +21,16 @@ Ask = Callable[..., Awaitable[Reply]]
 """``await ask(role, messages, *, schema=None, **sampling) -> Reply``: one question to the model bound to
 `role`."""
 
+
+@runtime_checkable
+class RowAsk(Protocol):
+    """An `Ask` that can be told which row it asks about, so that draws are counted within the row."""
+
+    def of(self, row: Row) -> Ask:
+        """The `Ask` of one row."""
+        ...
+
+
 Prompt = str | Sequence[Message]
 
 VERIFIERS = Registry(
