@@ -2,8 +2,8 @@
 
     python scripts/train_nano.py [--out DIR]
 
-Both are toys on story arithmetic with addition and subtraction up to 40. The student has read additions only. The writer
-goes on from there with subtractions and is stopped early, so that a good third of what it samples is wrong.
+Both are toys on story arithmetic with addition and subtraction up to 40. The student has read additions only.
+The writer goes on from there with subtractions and is stopped early, so that a good third of what it samples is wrong.
 """
 
 from __future__ import annotations

@@ -45,9 +45,7 @@ def test_a_story_is_found_inside_other_words(story: Story, before: str) -> None:
 
 
 @given(seeds, st.sampled_from([(1,), (2,), (3,), (1, 2), (1, 2, 3)]), st.floats(0, 1))
-def test_every_row_solves_checks_and_agrees_with_itself(
-    seed: int, lengths: tuple[int, ...], rare: float
-) -> None:
+def test_every_row_solves_checks_and_agrees_with_itself(seed: int, lengths: tuple[int, ...], rare: float) -> None:
     for row in STORY.problems(3, seed, steps=lengths, rare=rare):
         assert STORY.solve(row["prompt"]) == row["completion"]
         assert row["completion"].splitlines()[-1] == f"#### {row['answer']}"
@@ -111,7 +109,8 @@ def test_a_completion_without_a_final_line_is_neither_right_nor_wrong() -> None:
 @pytest.mark.parametrize(
     ("knobs", "hint"),
     [({"step": (1,)}, "did you mean 'steps'"), ({"skills": ["ad-carry"]}, "did you mean 'add-carry'"),
-     ({"steps": (4,)}, "1, 2 and 3"), ({"operators": "^"}, "choose"), ({"largest": 2, "ceiling": 4, "steps": (3,), "operators": "/"}, "widen")],
+     ({"steps": (4,)}, "1, 2 and 3"), ({"operators": "^"}, "choose"), ({"largest": 2, "ceiling": 4, "steps":
+     (3,), "operators": "/"}, "widen")],
 )  # fmt: skip
 def test_a_wrong_knob_is_one_clear_error(knobs: dict[str, object], hint: str) -> None:
     with pytest.raises(UsageError) as caught:
@@ -120,8 +119,6 @@ def test_a_wrong_knob_is_one_clear_error(knobs: dict[str, object], hint: str) ->
 
 
 def test_the_world_is_found_by_its_id() -> None:
-    assert (
-        "story-arithmetic" in WORLDS and open_world("story-arithmetic") is STORY and isinstance(STORY, World)
-    )
+    assert "story-arithmetic" in WORLDS and open_world("story-arithmetic") is STORY and isinstance(STORY, World)
     with pytest.raises(UsageError, match="story-arithmetik"):
         open_world("story-arithmetik")

@@ -1,7 +1,9 @@
-"""`nano`: the embedded model, a toy of 140,000 parameters that writes rationales for story arithmetic without torch or key.
+"""`nano`: the embedded model, a toy of 140,000 parameters that writes rationales for story arithmetic without
+torch or key.
 
 It is deliberately imperfect, so that verification has something to find. Requests that arrive together are answered as
-one batch. It reads only the words it knows: of a prompt, the longest stretch in known words. Knows no verifier, no world.
+one batch. It reads only the words it knows: of a prompt, the longest stretch in known words. Knows no verifier,
+no world.
 """
 
 from __future__ import annotations
@@ -12,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tilth.errors import UsageError, did_you_mean
 from tilth.models.base import ModelError, Reply, Request, Usage
 from tilth.models.nano_llama import Answer, Job, Llama, job_key
 from tilth.models.nano_tokenizer import Tokenizer
@@ -27,9 +28,9 @@ _FILES = ("config.json", "model.safetensors", "tokenizer.json")
 class Nano:
     """A small Llama folder as a model (`tilth.models.base.Model`).
 
-    The n answers of a request depend on its known words, temperature, top_p, seed and draw index alone: not on order, on
-    other requests or on the process. Sampling names understood: ``temperature`` (default 1), ``top_p``, ``max_tokens``,
-    ``stop``, ``seed``, ``logprobs``; others are without effect.
+    The n answers of a request depend on its known words, temperature, top_p, seed and draw index alone: not on
+    order, on other requests or on the process. Sampling names understood: ``temperature`` (default 1),
+    ``top_p``, ``max_tokens``, ``stop``, ``seed``, ``logprobs``; others are without effect.
 
     Args:
         folder: ``config.json``, ``model.safetensors``, ``tokenizer.json``; default the shipped weights.
@@ -148,19 +149,6 @@ class Nano:
                     if not future.done():
                         future.set_exception(error)
             await asyncio.sleep(0)
-
-
-def open_nano(rest: str = "", *, settings: Mapping[str, Any] | None = None) -> Nano:
-    """The model of the spec ``nano`` or ``nano:PATH``.
-
-    Raises:
-        UsageError: a setting is not known.
-        InputError: the folder is not a small model's.
-    """
-    for name in settings or {}:
-        if name != "name":
-            raise UsageError(f"nano has no setting '{name}'", todo=did_you_mean(name, ["name"]))
-    return Nano(rest or None, **(settings or {}))
 
 
 def _text(message: Mapping[str, Any]) -> str:

@@ -1,7 +1,8 @@
 """A small Llama in NumPy alone: folder in, token ids out. Knows nothing of text, requests or training.
 
 Every row's numbers come from arrays whose shapes depend on that row alone (prompts padded to a multiple of 16, batches
-padded to a fixed number of rows, products taken eight rows at a time), so an answer does not change with its neighbours.
+padded to a fixed number of rows, products taken eight rows at a time), so an answer does not change with its
+neighbours.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ READ_ROWS = 16
 WRITE_ROWS = 64
 """Rows of a batch while reading prompts and while writing answers; always full, spare rows are copies."""
 GROUP = 8
-"""Rows of one matrix product while writing: a larger one rounds a row by where it stands (OpenBLAS 0.3.31 on AVX-512)."""
+"""Rows of one matrix product while writing; a larger one rounds a row by its place (OpenBLAS 0.3.31, AVX-512)."""
 _TYPES = {"F32": np.float32, "F16": np.float16, "F64": np.float64}
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -49,7 +50,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Written token ids (without the end token), their log-probabilities at temperature 1, and whether it ended itself."""
+    """Written token ids without the end token, their log-probabilities at temperature 1, and whether it ended."""
 
     ids: tuple[int, ...]
     logprobs: tuple[float, ...]
@@ -130,7 +131,7 @@ class Llama:
 
     def _turn(self, x: Array, cos: Array, sin: Array) -> Array:
         half = self.size // 2
-        return x * cos + np.concatenate([x[..., half:], x[..., :half]], axis=-1) * sin
+        return np.asarray(x * cos + np.concatenate([x[..., half:], x[..., :half]], axis=-1) * sin)
 
     def _mlp(self, x: Array, gate_up: Array, down: Array) -> Array:
         both = self._norm(x) @ gate_up
@@ -138,7 +139,7 @@ class Llama:
         return np.asarray(x + (gate / (1 + np.exp(-gate)) * up) @ down)
 
     def _read(self, ids: Array) -> tuple[Array, list[tuple[Array, Array]]]:
-        """Hidden states ``[rows, length, width]`` and keys and values ``[rows, heads, length, size]`` of every layer."""
+        """Hidden states ``[rows, length, width]``; each layer's keys and values ``[rows, heads, length, size]``."""
         rows, length = ids.shape
         hidden = np.triu(np.full((length, length), -np.inf, np.float32), 1)
         cos, sin = self.cos[:length], self.sin[:length]
@@ -210,7 +211,8 @@ class Llama:
         """Hidden states ``[groups, GROUP, width]`` after one more token a row; memory grows by one slot."""
         at = np.minimum(position, self.positions - 1)
         cos, sin = self.cos[at][:, None], self.sin[at][:, None]
-        x, end = self.embedding[token].reshape(-1, GROUP, self.width), slot + 1
+        x: Array = self.embedding[token].reshape(-1, GROUP, self.width)
+        end = slot + 1
         for (qkv, out, gate_up, down), k_memory, v_memory in zip(self.blocks, keys, values, strict=True):
             split = (self._norm(x) @ qkv).reshape(-1, 3, self.heads, self.size)
             q, k = self._turn(split[:, 0], cos, sin), self._turn(split[:, 1], cos, sin)
@@ -249,8 +251,13 @@ class _Sampler:
 
 
 def nucleus(mass: Array, top_p: Array) -> Array:
-    """Probabilities ``[rows, tokens]`` cut to the nucleus (METHODS A 2; Holtzman et al. 2020, eq. 2): a token stays while
-    the mass before it is below ``top_p`` ``[rows, 1]``; ties by token id; not renormalised.
+    """Probabilities cut to the nucleus, not renormalised (Holtzman et al. 2020, eq. 2).
+
+    A token stays while the mass before it is below ``top_p``; ties by token id.
+
+    Args:
+        mass: probabilities ``[rows, tokens]``.
+        top_p: ``[rows, 1]``.
     """
     order = np.argsort(-mass, axis=-1, kind="stable")
     sorted_mass = np.take_along_axis(mass, order, -1)

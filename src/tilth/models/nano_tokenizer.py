@@ -1,8 +1,8 @@
 """The small word-level tokenizer of `nano`: words with and without a leading space, one token a digit, nothing lost.
 
 A word it does not know is spelled out by the longest known pieces, at worst letters; only text beyond ASCII becomes
-``<unk>``. Tokens join back to the very text. It is written as a Hugging Face ``tokenizer.json``, which transformers opens,
-and read without that library. Knows no model and no world.
+``<unk>``. Tokens join back to the very text. It is written as a Hugging Face ``tokenizer.json``, which
+transformers opens, and read without that library. Knows no model and no world.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import orjson
 from tilth.errors import InputError
 
 PATTERN = r"#### | [-+*/=] | ?[A-Za-z]+|[0-9]|\n|[^A-Za-z0-9\n]"
-"""Pieces, longest meaning first: the answer mark, an operator with its spaces, a word with its space, a digit, anything else."""
+"""Pieces: the answer mark, an operator with its spaces, a word with its leading space, a digit, any other sign."""
 PAD, BOS, EOS, UNK = "<pad>", "<s>", "</s>", "<unk>"
 SPECIALS = (PAD, BOS, EOS, UNK)
 TURN_END = "\n"
@@ -75,8 +75,11 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text's pieces, without special tokens."""
-        found = self.vocabulary.get
-        return [i for p in _PIECES.findall(text) for i in ((found(p),) if p in self.vocabulary else self._spelled(p))]
+        ids: list[int] = []
+        for piece in _PIECES.findall(text):
+            id = self.vocabulary.get(piece)
+            ids += self._spelled(piece) if id is None else [id]
+        return ids
 
     def _spelled(self, piece: str) -> list[int]:
         ids, start = [], 0
@@ -139,7 +142,8 @@ class Tokenizer:
         }  # fmt: skip
         config = {
             "tokenizer_class": "PreTrainedTokenizerFast", "bos_token": BOS, "eos_token": EOS, "pad_token": PAD,
-            "unk_token": UNK, "clean_up_tokenization_spaces": False, "model_max_length": 256, "chat_template": CHAT_TEMPLATE,
+            "unk_token": UNK, "clean_up_tokenization_spaces": False, "model_max_length": 256,
+            "chat_template": CHAT_TEMPLATE,
         }  # fmt: skip
         return {"tokenizer.json": orjson.dumps(tokenizer), "tokenizer_config.json": orjson.dumps(config)}
 

@@ -52,8 +52,8 @@ def open_base(spec: str, texts: Iterable[str] = ()) -> Base:
     """The starting point that `spec` names.
 
     Args:
-        spec: ``nano`` (the shipped writer), ``nano:student`` (the shipped student, which can only add), ``nano:scratch``
-            (fresh weights, vocabulary from `texts`), or a folder, also as ``nano:PATH``.
+        spec: ``nano`` (the shipped writer), ``nano:student`` (the shipped student, which can only add),
+            ``nano:scratch`` (fresh weights, vocabulary from `texts`), or a folder, also as ``nano:PATH``.
         texts: all training texts.
 
     Raises:
@@ -73,13 +73,16 @@ def open_base(spec: str, texts: Iterable[str] = ()) -> Base:
     folder = {"nano": SHIPPED, "nano:student": STUDENT}.get(spec) or Path(spec.removeprefix("nano:"))
     if not (folder / "config.json").is_file():
         raise UsageError(
-            f"no model to train is called '{spec}'", todo="write nano, nano:student, nano:scratch, or a folder with a config.json"
+            f"no model to train is called '{spec}'",
+            todo="write nano, nano:student, nano:scratch, or a folder with a config.json",
         )
     tokenizer, config = Tokenizer.load(folder), orjson.loads((folder / "config.json").read_bytes())
     tensors = read_safetensors(folder / "model.safetensors")
     size = sum(t.size for t in tensors.values())
     if size > LARGEST:
         raise UsageError(
-            f"{size:,} parameters are too many for the plain loop ({LARGEST:,})", where=str(folder), todo="larger models are not built yet"
+            f"{size:,} parameters are too many for the plain loop ({LARGEST:,})",
+            where=str(folder),
+            todo="larger models are not built yet",
         )
     return Base(spec, config, tokenizer, tensors)

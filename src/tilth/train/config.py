@@ -44,7 +44,12 @@ class SFTConfig:
     save_steps: int = 500
 
     def __post_init__(self) -> None:
-        for name, least in (("max_steps", 1), ("per_device_train_batch_size", 1), ("warmup_steps", 0), ("save_steps", 0)):
+        for name, least in (
+            ("max_steps", 1),
+            ("per_device_train_batch_size", 1),
+            ("warmup_steps", 0),
+            ("save_steps", 0),
+        ):
             if getattr(self, name) < least:
                 raise UsageError(f"{name} is {getattr(self, name)}", todo=f"give a whole number of at least {least}")
         if not self.learning_rate > 0:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,8 @@ class Shape:
             "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": self.vocabulary,
             "hidden_size": self.width, "intermediate_size": self.inner, "num_hidden_layers": self.layers,
             "num_attention_heads": self.heads, "num_key_value_heads": self.heads, "head_dim": self.width // self.heads,
-            "max_position_embeddings": self.positions, "hidden_act": "silu", "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
-            "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}, "tie_word_embeddings": True,
+            "max_position_embeddings": self.positions, "hidden_act": "silu", "rms_norm_eps": 1e-5, "rope_theta":
+            10000.0, "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}, "tie_word_embeddings": True,
             "attention_bias": False, "mlp_bias": False, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
         }  # fmt: skip
 
@@ -60,6 +60,9 @@ class SmallLlama(nn.Module):
         shape: its sizes.
         seed: of the initial weights.
     """
+
+    cos: Tensor
+    sin: Tensor
 
     def __init__(self, shape: Shape, seed: int = 0) -> None:
         super().__init__()
@@ -92,29 +95,33 @@ class SmallLlama(nn.Module):
         self.register_buffer("sin", angle.sin().float(), persistent=False)
 
     def forward(self, ids: Tensor, at: Tensor) -> Tensor:
-        """Next-token logits ``[picked, vocabulary]`` at the flat positions `at` of ids ``[rows, length]`` (right-padded)."""
+        """Logits ``[picked, vocabulary]`` after the flat positions `at` of right-padded ids ``[rows, length]``."""
         rows, length = ids.shape
         shape, w = self.shape, {k.replace("/", "."): v for k, v in self.weights.items()}
         cos, sin = self.cos[:length], self.sin[:length]
-        norm = lambda x, g: F.rms_norm(x, (shape.width,), g, 1e-5)  # noqa: E731
+
+        def norm(x: Tensor, gain: Tensor) -> Tensor:
+            return functional.rms_norm(x, (shape.width,), gain, 1e-5)
 
         def turn(x: Tensor) -> Tensor:
             low, high = x.chunk(2, -1)
             return x * cos + torch.cat([-high, low], -1) * sin
 
-        x = F.embedding(ids, w["model.embed_tokens.weight"])
+        x = functional.embedding(ids, w["model.embed_tokens.weight"])
         for i in range(shape.layers):
             p = f"model.layers.{i}."
             h = norm(x, w[p + "input_layernorm.weight"])
-            qkv = F.linear(h, torch.cat([w[f"{p}self_attn.{x_}_proj.weight"] for x_ in "qkv"]))
+            qkv = functional.linear(h, torch.cat([w[f"{p}self_attn.{x_}_proj.weight"] for x_ in "qkv"]))
             q, k, v = qkv.view(rows, length, 3, shape.heads, -1).permute(2, 0, 3, 1, 4)
-            mix = F.scaled_dot_product_attention(turn(q), turn(k), v, is_causal=True)
-            x = x + F.linear(mix.transpose(1, 2).reshape(rows, length, -1), w[p + "self_attn.o_proj.weight"])
+            mix = functional.scaled_dot_product_attention(turn(q), turn(k), v, is_causal=True)
+            x = x + functional.linear(mix.transpose(1, 2).reshape(rows, length, -1), w[p + "self_attn.o_proj.weight"])
             h = norm(x, w[p + "post_attention_layernorm.weight"])
-            gate = F.silu(F.linear(h, w[p + "mlp.gate_proj.weight"]))
-            x = x + F.linear(gate * F.linear(h, w[p + "mlp.up_proj.weight"]), w[p + "mlp.down_proj.weight"])
+            gate = functional.silu(functional.linear(h, w[p + "mlp.gate_proj.weight"]))
+            x = x + functional.linear(
+                gate * functional.linear(h, w[p + "mlp.up_proj.weight"]), w[p + "mlp.down_proj.weight"]
+            )
         x = norm(x.reshape(rows * length, -1)[at], w["model.norm.weight"])
-        return F.linear(x, w["model.embed_tokens.weight"])
+        return functional.linear(x, w["model.embed_tokens.weight"])
 
     def tensors(self) -> dict[str, Any]:
         """Parameters as NumPy arrays under their Hugging Face names."""

@@ -6,7 +6,6 @@ Reads prompt and completion of each row (or the turns of `messages`), writes a f
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -70,8 +69,8 @@ def sft(
 ) -> Trained:
     """Train on rows and write the model folder.
 
-    Run again after an interruption it goes on from the last checkpoint and ends with the same bytes; a finished folder of
-    the same training is left as it is.
+    Run again after an interruption it goes on from the last checkpoint and ends with the same bytes; a finished
+    folder of the same training is left as it is.
 
     Args:
         rows: each with ``prompt`` and ``completion``, or ``messages`` that end with the assistant.
@@ -108,7 +107,9 @@ def sft(
         record |= {"fingerprint": fingerprint, "base": base, "config": config.as_dict(), "rows": len(pairs)}
         _write(folder, aside, model, start.tokenizer, record, half)
     except OSError as error:
-        raise DiskError(f"cannot write ({error.strerror})", where=str(folder), todo="free space, then run it again") from error
+        raise DiskError(
+            f"cannot write ({error.strerror})", where=str(folder), todo="free space, then run it again"
+        ) from error
     return _trained(folder, record)
 
 
@@ -117,7 +118,9 @@ def _texts(row: Mapping[str, Any], index: int) -> tuple[str, str]:
     if prompt is None or not completion:
         missing = "prompt" if prompt is None else "completion"
         raise InputError(
-            f"no text in column '{missing}'", where=f"row {index + 1}", todo=f"rename a column with --map {missing}=NAME"
+            f"no text in column '{missing}'",
+            where=f"row {index + 1}",
+            todo=f"rename a column with --map {missing}=NAME",
         )
     return prompt, completion
 
@@ -175,7 +178,7 @@ def _loop(
     model: SmallLlama, pairs: list[Pair], config: SFTConfig, checkpoint: Path, tell: Callable[[int, float], None] | None
 ) -> dict[str, Any]:
     import torch
-    from torch.nn import functional as F
+    from torch.nn import functional
 
     gains = [p for p in model.parameters() if p.dim() == 1]
     matrices = [p for p in model.parameters() if p.dim() > 1]
@@ -197,9 +200,9 @@ def _loop(
         for group in optimiser.param_groups:
             group["lr"] = config.learning_rate * schedule(step, config.warmup_steps, config.max_steps)
         ids, at, target = _tensors([pairs[i] for i in next(order)], config.completion_only_loss)
-        loss = F.cross_entropy(model(ids, at), target)
+        loss = functional.cross_entropy(model(ids, at), target)
         optimiser.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm, foreach=True)
         optimiser.step()
         losses.append(loss.item())
@@ -207,16 +210,23 @@ def _loop(
         if tell:
             tell(step + 1, losses[-1])
         if config.save_steps and (step + 1) % config.save_steps == 0 and step + 1 < config.max_steps:
-            state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "done": step + 1, "losses": losses,
-                     "tokens": tokens, "seconds": spent + time.process_time() - began}  # fmt: skip
+            state = {
+                "model": model.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "done": step + 1,
+                "losses": losses,
+                "tokens": tokens,
+                "seconds": spent + time.process_time() - began,
+            }
             fresh = checkpoint.with_suffix(".new")
             torch.save(state, fresh)
-            os.replace(fresh, checkpoint)
+            fresh.replace(checkpoint)
     tenth = max(1, len(losses) // 10)
     parts = [losses[i : i + tenth] for i in range(0, len(losses), tenth)]
     return {
         "losses": [round(sum(p) / len(p), 4) for p in parts], "tokens": tokens,
-        "seconds": round(spent + time.process_time() - began, 2), "parameters": sum(p.numel() for p in model.parameters()),
+        "seconds": round(spent + time.process_time() - began, 2),
+        "parameters": sum(p.numel() for p in model.parameters()),
     }  # fmt: skip
 
 
@@ -246,7 +256,9 @@ def _tensors(pairs: list[Pair], completion_only: bool) -> tuple[torch.Tensor, to
     return ids, torch.tensor(at), torch.tensor(target)
 
 
-def _write(folder: Path, aside: Path, model: SmallLlama, tokenizer: Tokenizer, record: dict[str, Any], half: bool) -> None:
+def _write(
+    folder: Path, aside: Path, model: SmallLlama, tokenizer: Tokenizer, record: dict[str, Any], half: bool
+) -> None:
     """Write the folder aside, then rename it into place."""
     fresh = aside / "folder"
     shutil.rmtree(fresh, ignore_errors=True)
@@ -265,7 +277,7 @@ def _write(folder: Path, aside: Path, model: SmallLlama, tokenizer: Tokenizer, r
         (fresh / name).write_bytes(data)
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
-    os.replace(fresh, folder)
+    fresh.replace(folder)
     shutil.rmtree(aside, ignore_errors=True)
 
 
@@ -275,9 +287,15 @@ def _finished(folder: Path, fingerprint: str) -> Trained | None:
     try:
         record = orjson.loads((folder / RECORD).read_bytes())
     except (OSError, ValueError):
-        raise UsageError("the folder holds something that is no training", where=str(folder), todo="choose another --out") from None
+        raise UsageError(
+            "the folder holds something that is no training", where=str(folder), todo="choose another --out"
+        ) from None
     if record["fingerprint"] != fingerprint:
-        raise UsageError("the folder holds a training on other rows, base or settings", where=str(folder), todo="choose another --out")
+        raise UsageError(
+            "the folder holds a training on other rows, base or settings",
+            where=str(folder),
+            todo="choose another --out",
+        )
     return _trained(folder, record, fresh=False)
 
 

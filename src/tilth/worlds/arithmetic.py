@@ -1,7 +1,7 @@
 """Story arithmetic: word problems of one to three steps with text, worked rationale and exact answer.
 
-Its skills are known, so a training set can be made that lacks some (`without`), and what a model then fails at is known too.
-Knows no model and no verifier.
+Its skills are known, so a training set can be made that lacks some (`without`), and what a model then fails at
+is known too. Knows no model and no verifier.
 """
 
 from __future__ import annotations
@@ -58,13 +58,9 @@ class Knobs:
         if not self.steps or any(s not in (1, 2, 3) for s in self.steps):
             raise UsageError(f"steps {list(self.steps)} of story-arithmetic", todo="choose out of 1, 2 and 3")
         if not self.operators or any(o not in SYMBOLS for o in self.operators):
-            raise UsageError(
-                f"operators '{self.operators}' of story-arithmetic", todo=f"choose out of {SYMBOLS}"
-            )
+            raise UsageError(f"operators '{self.operators}' of story-arithmetic", todo=f"choose out of {SYMBOLS}")
         if min(self.largest, self.factor) < 2 or self.ceiling < 4:
-            raise UsageError(
-                "story-arithmetic needs largest and factor of at least 2 and a ceiling of at least 4"
-            )
+            raise UsageError("story-arithmetic needs largest and factor of at least 2 and a ceiling of at least 4")
 
 
 class StoryArithmetic:
@@ -120,7 +116,8 @@ class StoryArithmetic:
         return None if story is None else str(story.tree.value)
 
     def corrupt(self, prompt: str, rng: Random) -> str:
-        """A rationale with one slip (a digit off, a lost carry, a wrong operation, or a step left out) and a wrong answer.
+        """A rationale with one slip (a digit off, a lost carry, a wrong operation, or a step left out) and a
+        wrong answer.
 
         Raises:
             ValueError: the prompt holds no story.
@@ -135,7 +132,7 @@ class StoryArithmetic:
                 return rationale(worked, answer)
 
     def check(self, prompt: str, completion: str) -> bool | None:
-        """Whether the last ``#### n`` line of a completion is the answer; None without such a line or without a story."""
+        """Whether the last ``#### n`` line is the answer; None without such a line or without a story."""
         answer, found = self.answer(prompt), _FINAL.findall(completion)
         return None if answer is None or not found else int(found[-1]) == int(answer)
 
@@ -165,9 +162,7 @@ def _wanted(story: Story, knobs: Knobs) -> bool:
     return (not knobs.skills or not asked.isdisjoint(knobs.skills)) and asked.isdisjoint(knobs.without)
 
 
-def _choose(
-    part: Part, rng: Random, knobs: Knobs, symbol: str = "", numbers: Sequence[int] = (0, 1, 2)
-) -> str | None:
+def _choose(part: Part, rng: Random, knobs: Knobs, symbol: str = "", numbers: Sequence[int] = (0, 1, 2)) -> str | None:
     rare = rng.random() < knobs.rare
     fit = [w for w in WORDINGS.values() if w.part == part and w.symbol == symbol and w.numbers in numbers]
     fit = [w for w in fit if w.rare == rare] or fit

@@ -1,7 +1,9 @@
-"""Stories: a problem's sentences, how they are written and how they are read back. Knows what a sentence does to a quantity.
+"""Stories: a problem's sentences, how they are written and how they are read back. Knows what a sentence does to
+a quantity.
 
-Every sentence is a template with slots; the same template writes the sentence and, as a regular expression, reads it, so
-text and tree cannot drift apart. Wordings are common or rare: rare ones are the world's known gap in what a model has read.
+Every sentence is a template with slots; the same template writes the sentence and, as a regular expression,
+reads it, so text and tree cannot drift apart. Wordings are common or rare: rare ones are the world's known gap
+in what a model has read.
 """
 
 from __future__ import annotations
@@ -41,8 +43,8 @@ class Wording:
         id: short name, unique.
         part: where in the story it may stand.
         symbol: what it does to the quantity; empty for a start or a question.
-        text: template with ``{a}`` the owner, ``{b}`` a friend, ``{t}`` the things, ``{n}`` a number or ``{n}`` and ``{m}``,
-            whose product is meant.
+        text: template with ``{a}`` the owner, ``{b}`` a friend, ``{t}`` the things, ``{n}`` a number or ``{n}``
+            and ``{m}``, whose product is meant.
         rare: whether it belongs to the rare wordings.
     """
 
@@ -149,7 +151,8 @@ def _patterns() -> dict[str, re.Pattern[str]]:
 
 
 def read_story(text: str) -> Story | None:
-    """The last story in a text, which may stand inside other words (an instruction, a heading); None when there is none.
+    """The last story in a text, which may stand inside other words (an instruction, a heading); None when there
+    is none.
 
     A story is a start, at least one event (none only after a start that is itself a product) and a question, each about
     the same owner and things, sentence after sentence.
