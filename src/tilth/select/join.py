@@ -116,7 +116,7 @@ def _merge_equal_sets(elements: Keys, offsets: Ints, parent: Ids) -> None:
 
 
 @jit
-def _signatures(elements: Keys, offsets: Ints) -> Keys:
+def signatures_of(elements: Keys, offsets: Ints) -> Keys:
     """256 bits a set, each the parity of the elements that hash to it.
 
     Two signatures differ in at most as many bits as the sets differ in elements (Sandes, Teodoro and Melo 2020).
@@ -143,11 +143,14 @@ def _differ_by_more(signatures: Keys, a: int, b: int, most: int) -> bool:
 
 
 @jit
-def components(elements: Keys, offsets: Ints, frequency: Ids, numerator: int, denominator: int) -> Ids:
+def components(
+    elements: Keys, offsets: Ints, frequency: Ids, signatures: Keys, numerator: int, denominator: int
+) -> Ids:
     """Connected components of the graph that joins sets with Jaccard >= numerator / denominator.
 
     Args:
         elements, offsets, frequency: from `rarest_first`.
+        signatures: from `signatures_of`.
         numerator, denominator: the threshold, exactly.
 
     Returns:
@@ -157,7 +160,6 @@ def components(elements: Keys, offsets: Ints, frequency: Ids, numerator: int, de
     parent = np.arange(sets).astype(np.int32)
     _merge_equal_sets(elements, offsets, parent)
     sizes = offsets[1:] - offsets[:-1]
-    signatures = _signatures(elements, offsets)
     # the counting sort by size keeps the order of the file within a size
     longest = sizes.max() if sets else 0
     by_size = np.zeros(longest + 2, dtype=np.int64)
@@ -217,3 +219,40 @@ def components(elements: Keys, offsets: Ints, frequency: Ids, numerator: int, de
     for s in range(sets):
         parent[s] = _root(parent, s)
     return parent
+
+
+@jit
+def links(
+    elements: Keys, offsets: Ints, signatures: Keys, group: Ints, held: int, numerator: int, denominator: int
+) -> tuple[Ints, Ints, Ints]:
+    """For each member of a component its overlap with the survivor, and the member that links it.
+
+    Args:
+        elements, offsets, signatures: as for `components`.
+        group: the component, ascending.
+        held: the survivor.
+        numerator, denominator: the threshold.
+
+    Returns:
+        Overlap with the survivor; the survivor where that is enough, else the first member that is near enough; the
+        overlap with that one.
+    """
+    count = len(group)
+    common, link, link_common = np.empty(count, np.int64), np.empty(count, np.int64), np.empty(count, np.int64)
+    for i in range(count):
+        a = group[i]
+        size = offsets[a + 1] - offsets[a]
+        common[i] = overlap(elements, offsets, a, held, 0)
+        link[i], link_common[i] = held, common[i]
+        if common[i] * denominator >= numerator * (size + offsets[held + 1] - offsets[held] - common[i]):
+            continue
+        for b in group:
+            other = offsets[b + 1] - offsets[b]
+            least = -((-numerator * (size + other)) // (numerator + denominator))
+            if a == b or min(size, other) < least or _differ_by_more(signatures, a, b, size + other - 2 * least):
+                continue
+            found = overlap(elements, offsets, a, b, least)
+            if found >= least:
+                link[i], link_common[i] = b, found
+                break
+    return common, link, link_common

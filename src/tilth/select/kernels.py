@@ -163,7 +163,9 @@ def dense_ids(keys: Keys) -> tuple[Ids, int]:
     ids = np.empty(len(keys), dtype=np.int32)
     count = 0
     for i in range(len(keys)):
-        slot = np.int64((keys[i] * _GOLDEN) >> np.uint64(20)) & (size - 1)
+        # packed words sit in separate bits of the key, so the high ones are folded in before and after the product
+        code = (keys[i] ^ (keys[i] >> np.uint64(32))) * _GOLDEN
+        slot = np.int64(code ^ (code >> np.uint64(32))) & (size - 1)
         while slot_id[slot] >= 0 and slot_key[slot] != keys[i]:
             slot = (slot + 1) & (size - 1)
         if slot_id[slot] < 0:

@@ -13,7 +13,7 @@ from fractions import Fraction
 
 from tilth.select.words import exact_threshold, is_small, shingles
 
-Overlap = Callable[[int, int], tuple[int, int]]
+Links = Callable[[list[int], int], list[tuple[float, int, float]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +65,11 @@ def near_groups(
     bound = exact_threshold(threshold)
     texts = list(texts)
     run = _compiled if (not is_small(texts) if compiled is None else compiled) else _plain
-    roots, overlap = run(texts, bound, n)
-    return _survivors(roots, overlap, bound, priority)
+    roots, links = run(texts, bound, n)
+    return _survivors(roots, links, priority)
 
 
-def _survivors(roots: list[int], overlap: Overlap, bound: Fraction, priority: Sequence[float] | None) -> NearResult:
+def _survivors(roots: list[int], links: Links, priority: Sequence[float] | None) -> NearResult:
     members: dict[int, list[int]] = {}
     for index, root in enumerate(roots):
         if root != index:
@@ -77,24 +77,15 @@ def _survivors(roots: list[int], overlap: Overlap, bound: Fraction, priority: Se
     count = len(roots)
     result = NearResult(list(range(count)), [1.0] * count, list(range(count)), [1.0] * count)
     for group in members.values():
-        group.sort()
         held = group[0] if priority is None else max(group, key=lambda i: (priority[i], -i))
-        for index in group:
-            if index == held:
-                continue
-            common, union = overlap(index, held)
-            result.survivor[index], result.similarity[index] = held, common / union
-            result.link[index], result.link_similarity[index] = held, common / union
-            if common * bound.denominator < bound.numerator * union:
-                for other in group:
-                    common, union = overlap(index, other)
-                    if other != index and common * bound.denominator >= bound.numerator * union:
-                        result.link[index], result.link_similarity[index] = other, common / union
-                        break
+        for index, (similarity, link, link_similarity) in zip(group, links(group, held), strict=True):
+            if index != held:
+                result.survivor[index], result.similarity[index] = held, similarity
+                result.link[index], result.link_similarity[index] = link, link_similarity
     return result
 
 
-def _plain(texts: list[str], bound: Fraction, n: int) -> tuple[list[int], Overlap]:
+def _plain(texts: list[str], bound: Fraction, n: int) -> tuple[list[int], Links]:
     sets = [shingles(text, n) for text in texts]
     numerator, denominator = bound.numerator, bound.denominator
     frequency = Counter(shingle for found in sets for shingle in found)
@@ -134,25 +125,42 @@ def _plain(texts: list[str], bound: Fraction, n: int) -> tuple[list[int], Overla
         for shingle in ordered[: max(0, size - -(-2 * numerator * size // (numerator + denominator)) + 1 - alone)]:
             postings[shingle].append(index)
 
-    def overlap(a: int, b: int) -> tuple[int, int]:
-        common = len(sets[a] & sets[b])
-        return common, len(sets[a]) + len(sets[b]) - common
+    def links(group: list[int], held: int) -> list[tuple[float, int, float]]:
+        found = []
+        for a in group:
+            size, near = len(sets[a]), (held, *group)
+            for b in near:
+                other, common = len(sets[b]), 0
+                if (a != b or b == held) and min(size, other) * denominator >= numerator * max(size, other):
+                    common = len(sets[a] & sets[b])
+                    if common * denominator >= numerator * (size + other - common):
+                        break
+            with_held = len(sets[a] & sets[held])
+            found.append((with_held / (size + len(sets[held]) - with_held), b, common / (size + other - common)))
+        return found
 
-    return [root(index) for index in range(len(sets))], overlap
+    return [root(index) for index in range(len(sets))], links
 
 
-def _compiled(texts: list[str], bound: Fraction, n: int) -> tuple[list[int], Overlap]:
+def _compiled(texts: list[str], bound: Fraction, n: int) -> tuple[list[int], Links]:
+    import numpy as np
+
     from tilth.select import join, kernels
 
     buffer, starts, table = kernels.encode(texts)
     ids, offsets, _, codes, _, _ = kernels.word_ids(buffer, starts, table)
     grams, gram_starts, distinct = kernels.gram_ids(ids, offsets, len(codes), n)
     elements, set_starts, frequency = join.rarest_first(grams, gram_starts, distinct)
-    roots = join.components(elements, set_starts, frequency, bound.numerator, bound.denominator)
+    signatures = join.signatures_of(elements, set_starts)
+    ratio = bound.numerator, bound.denominator
+    roots = join.components(elements, set_starts, frequency, signatures, *ratio)
+    sizes = np.diff(set_starts)
 
-    def overlap(a: int, b: int) -> tuple[int, int]:
-        common = int(join.overlap(elements, set_starts, a, b, 0))
-        sizes = int(set_starts[a + 1] - set_starts[a] + set_starts[b + 1] - set_starts[b])
-        return common, sizes - common
+    def links(group: list[int], held: int) -> list[tuple[float, int, float]]:
+        members = np.array(group, dtype=np.int64)
+        common, link, link_common = join.links(elements, set_starts, signatures, members, held, *ratio)
+        similarity = common / (sizes[members] + sizes[held] - common)
+        link_similarity = link_common / (sizes[members] + sizes[link] - link_common)
+        return list(zip(similarity.tolist(), link.tolist(), link_similarity.tolist(), strict=True))
 
-    return roots.tolist(), overlap
+    return roots.tolist(), links
