@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +11,10 @@ import pytest
 import yaml
 
 from tilth.errors import InputError, UsageError
-from tilth.report.card import card_text, size_category, write_card
+from tilth.report.card import card_text, write_card
 from tilth.report.export import export_run
 from tilth.report.facts import read_facts
+from tilth.report.hub import size_category
 from tilth.rows.folder import RunFolder
 from tilth.rows.lineage import Lineage
 from tilth.rows.row import digest
@@ -83,6 +85,10 @@ def test_an_unknown_licence_is_not_made_up_and_a_mixture_is_called_other(run_of:
     text = write_card(run_of([ROW, ROW], lineage=lines, name="mixed"))
     assert front_matter(text)["license"] == "other"
     assert "| mit | 1 |" in text and "| cc-by-sa-4.0 | 1 |" in text
+    text = write_card(run_of([ROW, ROW], lineage=lines[:1], name="partly"))
+    assert front_matter(text)["license"] == "mit"
+    text = write_card(run_of([ROW, ROW], lineage=[*lines[:1], Lineage(digest("kept", 1))], name="half"))
+    assert "license" not in front_matter(text) and "| unknown | 1 |" in text
 
 
 def test_the_card_accounts_for_every_candidate(rich_run: RunFolder) -> None:
@@ -106,7 +112,7 @@ def test_the_card_names_the_audit_the_level_the_certificate_and_the_sources(rich
     assert "200 labels by oracle:story-arithmetic" in text
     assert "0.064 \\[0.031, 0.114\\]" in text
     assert "The dataset's level is **6**" in text
-    assert "| benchmarks 1.13-gram | 0 |" in text
+    assert "| name | rows | 8-gram | 13-gram | near |" in text and "| story-test | 400 | 12 | 0 | 1 |" in text
     assert "arXiv:2308.01825" in text
     assert "9f2c4e11aa07" in text
     assert "tilth run DIR/plan.yaml --out AGAIN" in text
@@ -151,3 +157,50 @@ def test_what_is_no_run_or_is_damaged_is_refused_in_one_sentence(run_of: MakeRun
 )
 def test_sizes_have_the_hubs_names(rows: int, name: str) -> None:
     assert size_category(rows) == name
+
+
+def test_labels_without_advice_give_rates_with_intervals(run_of: MakeRun) -> None:
+    run = run_of([ROW] * 40, [(ROW, "math:fail")] * 20)
+    with run.labels.open("w") as file:
+        for i in range(20):
+            file.write(f'{{"id": "{digest("kept", i)}", "label": "{"wrong" if i < 2 else "right"}"}}\n')
+        for i in range(10):
+            file.write(f'{{"id": "{digest("dropped", i)}", "label": "{"wrong" if i < 9 else "right"}"}}\n')
+    rates = read_facts(run).rates()
+    assert rates["kept_noise"].value == pytest.approx(0.1)
+    assert rates["epsilon"].value == pytest.approx((40 * 0.1 + 20 * 0.9) / 60)
+    assert rates["kept_noise"].lo == pytest.approx(0.01235, abs=1e-4), "Clopper-Pearson of 2 in 20"
+    text = write_card(run)
+    assert "30 labels by unnamed: 19 right, 11 wrong, 0 unsure" in text and "kept noise" in text
+
+
+def test_the_latest_prediction_of_the_ledger_is_the_advice(run_of: MakeRun) -> None:
+    run = run_of([ROW])
+    figure = {"value": 0.5, "lo": 0.4, "hi": 0.6}
+    entry = {
+        "kind": "prediction",
+        "at": "",
+        "predicted": figure,
+        "real_only": figure,
+        "gain": figure,
+        "epsilon": figure,
+    }
+    with (run.path / "ledger.jsonl").open("w") as file:
+        for key, verdict in (("a", "hurts"), ("b", "helps")):
+            file.write(json.dumps({**entry, "key": key, "verdict": verdict, "basis": "guide"}) + "\n")
+        file.write(json.dumps({"kind": "measured", "key": "b", "accuracy": 0.55, "real_only": 0.5}) + "\n")
+    facts = read_facts(run)
+    assert facts.advice["verdict"] == "helps" and facts.guide
+    assert facts.ledger[1]["measured"] == 0.55 and facts.ledger[1]["inside"]
+    text = card_text(facts)
+    assert "By the two-class guide, these rows help" in text
+    assert "No accuracy of a model trained on these rows is predicted" in text
+    assert "not a forecast of an SFT benchmark score" in text
+
+
+def test_the_command_that_makes_a_table_again_has_its_flags(run_of: MakeRun) -> None:
+    plan = {"verb": "select", "source": "a/b.jsonl", "map": {"text": "body"}}
+    plan["set"] = {"exact": True, "near": "0.7", "decontaminate": ["x/t.jsonl"], "ngram": 8}
+    text = write_card(run_of([ROW], plan=plan))
+    words = "tilth select b.jsonl --decontaminate t.jsonl --exact --near 0.7 --set ngram=8 --map text=body --out AGAIN"
+    assert words in text

@@ -129,6 +129,17 @@ def test_the_headline_is_the_verdict_and_else_what_was_kept(rich_page: str, run_
     assert "<h1>1 of 3 candidates kept</h1>" in report_html(read_facts(run))
 
 
+def test_a_guide_is_not_sold_as_a_forecast(run_of: MakeRun) -> None:
+    run = run_of([{"text": "a"}])
+    figure = {"value": 0.71, "lo": 0.7, "hi": 0.72}
+    run.write_json(
+        run.path / "advice.json", {"verdict": "helps", "basis": "guide", "predicted": figure, "real_only": figure}
+    )
+    page = report_html(read_facts(run))
+    assert "<h1>By the two-class guide, these rows help.</h1>" in page
+    assert "0.710" not in page.split("<section")[0]
+
+
 def test_every_part_that_the_run_speaks_of_is_there(rich_page: str) -> None:
     found = re.findall(r'<section id="(\w+)"', rich_page)
     assert found == [
@@ -137,7 +148,7 @@ def test_every_part_that_the_run_speaks_of_is_there(rich_page: str) -> None:
     ]  # fmt: skip
     words = text_of(rich_page)
     for part in (
-        "decontaminate:13-gram", "label noise ε", "0.031 to 0.114", "predicted 0.371", "p &lt; 0.001",
+        "decontaminate:13-gram", "noise before verification ε", "0.031 to 0.114", "predicted 0.371", "p &lt; 0.001",
         "nano@8c1d22f0", "story-test", "arXiv:2203.14465", "200 labels by oracle:story-arithmetic", "temperature: 0.7",
         "20 requests a second",
     ):  # fmt: skip

@@ -6,27 +6,31 @@ equal folders give equal cards. This module knows no method: what it says of one
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tilth.report import tables
-from tilth.report.escape import markdown, printable
+from tilth.report.again import base_name, reproduce_command
+from tilth.report.escape import markdown
 from tilth.report.facts import RATES, Estimate, Facts, number, plain, read_facts, whole
-from tilth.report.wording import LEVELS, RATE_WORDS, VERDICTS, count, dollars, duration, plural, rate, share
+from tilth.report.hub import front_matter
+from tilth.report.wording import (
+    GUIDES,
+    LEVELS,
+    NO_FORECAST,
+    RATE_WORDS,
+    VERDICTS,
+    count,
+    dollars,
+    duration,
+    plural,
+    rate,
+    share,
+)
 from tilth.rows.folder import RunFolder
 
 CONFIGS = {"default": "data/kept/*.parquet", "dropped": "data/dropped/*.parquet"}
 """Configuration name to files (DESIGN section 3)."""
-SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000, 10_000_000_000)
-HUB_LICENCES = frozenset({
-    "afl-3.0", "agpl-3.0", "apache-2.0", "bsd", "bsd-2-clause", "bsd-3-clause", "bsl-1.0", "c-uda", "cc",
-    "cc-by-2.0", "cc-by-3.0", "cc-by-4.0", "cc-by-nc-2.0", "cc-by-nc-3.0", "cc-by-nc-4.0", "cc-by-nc-nd-4.0",
-    "cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0", "cc-by-nd-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "cc0-1.0",
-    "cdla-permissive-2.0", "cdla-sharing-1.0", "gfdl", "gpl-2.0", "gpl-3.0", "isc", "lgpl-3.0", "mit", "mpl-2.0",
-    "odbl", "odc-by", "openrail", "pddl", "unlicense", "zlib",
-})  # fmt: skip
-"""Licence names that dataset hubs know; another licence is called ``other`` and named in the text."""
 
 
 def write_card(folder: RunFolder) -> str:
@@ -57,7 +61,7 @@ def card_text(facts: Facts, *, configs: Mapping[str, str] = CONFIGS, rows: int |
         note: a paragraph to open with, for an export.
     """
     exported = configs is not CONFIGS
-    licences = {name: n for name, n in tables.licences(facts.folder).items() if name}
+    licences = tables.licences(facts.folder)
     body = [
         _what(facts, note, exported),
         _how(facts, exported),
@@ -72,40 +76,8 @@ def card_text(facts: Facts, *, configs: Mapping[str, str] = CONFIGS, rows: int |
         _reproduce(facts, configs),
         _citations(facts),
     ]
-    head = _front_matter(facts, configs, facts.kept if rows is None else rows, list(licences))
+    head = front_matter(facts, configs, facts.kept if rows is None else rows, licences)
     return head + "\n" + "\n".join(part for part in body if part)
-
-
-def size_category(rows: int) -> str:
-    """The hub's name for a size, such as ``1K<n<10K``."""
-    words = ["1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B"]
-    for i, limit in enumerate(SIZES):
-        if rows < limit:
-            return f"n<{words[0]}" if i == 0 else f"{words[i - 1]}<n<{words[i]}"
-    return "10B<n<100B"
-
-
-def _front_matter(facts: Facts, configs: Mapping[str, str], rows: int, licences: list[str]) -> str:
-    import yaml
-
-    data: dict[str, Any] = {
-        "configs": [
-            {"config_name": name, "data_files": [{"split": "train", "path": path}]} for name, path in configs.items()
-        ],
-    }
-    if licences:
-        known = licences[0].lower() if len(licences) == 1 else ""
-        data["license"] = known if known in HUB_LICENCES else "other"
-    language = facts.summary.get("language")
-    if isinstance(language, str) and language:
-        data["language"] = [printable(language)]
-    elif isinstance(language, list) and language:
-        data["language"] = [printable(one) for one in language]
-    data["size_categories"] = [size_category(rows)]
-    family = facts.recipe.get("family")
-    tags = ["synthetic", "tilth", facts.name, *([str(family)] if family else [])]
-    data["tags"] = list(dict.fromkeys(printable(tag) for tag in tags))
-    return f"---\n{yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120)}---\n"
 
 
 def _what(facts: Facts, note: str, exported: bool) -> str:
@@ -150,7 +122,7 @@ def _how(facts: Facts, exported: bool) -> str:
         rows.append(("seeds", ", ".join(words)))
     source = facts.plan.get("seeds") or facts.plan.get("source")
     if source:
-        rows.append(("seed file", str(source).replace("\\", "/").rstrip("/").rpartition("/")[2]))
+        rows.append(("seed file", base_name(source)))
     if facts.seeds_hash:
         rows.append(("seeds hash", facts.seeds_hash))
     settings = facts.plan.get("set")
@@ -209,7 +181,7 @@ def _audit(facts: Facts) -> str:
     text = "## Audit\n\n"
     if facts.labels:
         counts = facts.label_counts()
-        inside = facts.label_counts(tables.kept_ids(facts.folder))
+        inside = facts.label_counts(tables.ids_of(facts.folder, "data/kept"))
         who = sorted({str(e.get("annotator") or "unnamed") for e in facts.labels})
         text += (
             f"{plural(sum(counts.values()), 'label')} by {markdown(', '.join(who))}: "
@@ -221,11 +193,15 @@ def _audit(facts: Facts) -> str:
         text += "\n" + _table(("figure", "value [interval]", "meaning"), rows)
     verdict = facts.advice.get("verdict")
     if isinstance(verdict, str):
-        text += f"\n{VERDICTS.get(verdict, markdown(verdict))} (`{markdown(verdict)}`)"
+        said = (GUIDES if facts.guide else VERDICTS).get(verdict, verdict)
+        text += f"\n{markdown(said)} (`{markdown(verdict)}`)"
         pair = [Estimate.of(facts.advice.get(name)) for name in ("predicted", "real_only")]
-        if pair[0] and pair[1]:
-            text += f": predicted accuracy {rate(pair[0])}, with real data only {rate(pair[1])}"
-        text += ".\n"
+        if facts.guide:
+            text += f". {NO_FORECAST}\n"
+        elif pair[0] and pair[1]:
+            text += f": predicted accuracy {rate(pair[0])}, with real data only {rate(pair[1])}.\n"
+        else:
+            text += ".\n"
     return text
 
 
@@ -233,17 +209,20 @@ def _certificate(facts: Facts) -> str:
     found = facts.summary.get("certificate")
     if not found:
         return ""
-    rows = [(str(name), _short(plain(value), 400)) for name, value in flat(found)]
-    return "## Contamination certificate\n\n" + _table(("", ""), rows)
+    return "## Contamination certificate\n\n" + _nested(found)
 
 
-def flat(value: Any, prefix: str = "") -> list[tuple[str, Any]]:
-    """Nested mappings as pairs of dotted name and value."""
-    if isinstance(value, Mapping):
-        return [pair for k, v in value.items() for pair in flat(v, f"{prefix}.{k}" if prefix else str(k))]
-    if isinstance(value, list) and value and all(isinstance(v, Mapping) for v in value):
-        return [pair for i, v in enumerate(value, 1) for pair in flat(v, f"{prefix} {i}".strip())]
-    return [(prefix, value)]
+def _nested(value: Any) -> str:
+    """Any JSON value: mappings as pairs, lists of mappings as tables below their name."""
+    if not isinstance(value, Mapping):
+        return f"{markdown(plain(value))}\n"
+    lists = {k: v for k, v in value.items() if isinstance(v, list) and v and all(isinstance(i, Mapping) for i in v)}
+    text = _table(("", ""), [(str(k), _short(plain(v), 400)) for k, v in value.items() if k not in lists])
+    for name, rows in lists.items():
+        head = list(dict.fromkeys(str(k) for row in rows for k in row))
+        cells = [[_short("" if row.get(k) is None else plain(row[k]), 200) for k in head] for row in rows]
+        text += f"\n{markdown(name)}:\n\n" + _table([markdown(k) for k in head], cells)
+    return text
 
 
 def _levels(facts: Facts) -> str:
@@ -279,9 +258,9 @@ def _cost(facts: Facts) -> str:
 
 
 def _licence(facts: Facts, licences: Mapping[str, int]) -> str:
-    if not licences:
+    if not any(licences):
         return "## Licence\n\nNo licence is recorded for the seeds. The terms of the seeds and of the models apply.\n"
-    rows = [(name, count(n)) for name, n in licences.items()]
+    rows = [(name or "unknown", count(n)) for name, n in licences.items()]
     return "## Licence\n\nBy ancestry of the kept rows; the terms of the models apply too.\n\n" + _table(
         ("licence", "rows"), rows
     )
@@ -304,31 +283,6 @@ def _reproduce(facts: Facts, configs: Mapping[str, str]) -> str:
     first = next(iter(configs.values()))
     load = f'```python\ndatasets.load_dataset("DIR")["train"]\npolars.read_parquet("DIR/{first}")\n```\n'
     return f"## Read it, make it again\n\n{load}\n```sh\n{reproduce_command(facts)}\n```\n"
-
-
-def reproduce_command(facts: Facts) -> str:
-    """The command that makes the data again."""
-    plan = facts.plan
-    verb = plan.get("verb")
-    if not verb:
-        replay = (
-            "\ntilth replay DIR                      # from the recorded answers, nothing is sent"
-            if facts.folder.journal.is_file()
-            else ""
-        )
-        return f"tilth run DIR/plan.yaml --out AGAIN{replay}"
-    words: list[str] = [
-        "tilth",
-        str(verb),
-        str(plan.get("source") or "FILE").replace("\\", "/").rpartition("/")[2],
-        "--out",
-        "AGAIN",
-    ]
-    for flag in ("map", "set"):
-        pairs = plan.get(flag)
-        for name, value in pairs.items() if isinstance(pairs, Mapping) else ():
-            words += [f"--{flag}", f"{name}={_short(plain(value))}"]
-    return printable(shlex.join(words)).replace("```", "'''").replace("\n", " ")
 
 
 def _citations(facts: Facts) -> str:

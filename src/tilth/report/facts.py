@@ -15,11 +15,11 @@ from typing import Any
 import orjson
 
 from tilth.errors import InputError, UsageError
+from tilth.report.audited import LABELS, rates_from_labels, read_labels, read_ledger
 from tilth.rows.folder import RunFolder
 
-RATES = ("epsilon", "rho", "phi", "kept_noise", "break_even")
-"""The figures of an audit in the order in which they are read (THEORY, the advisor)."""
-LABELS = ("right", "wrong", "unsure")
+RATES = ("epsilon", "break_even", "kept_noise", "break_even_kept", "rho", "phi")
+"""The figures of an audit in the order in which they are read; each noise before the noise at which help ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,8 @@ class Facts:
         plan_text: `plan.yaml` as written.
         labels: the last label of each row and annotator, in the order of `labels.jsonl`.
         unreadable_labels: lines of `labels.jsonl` that are not labels.
-        advice: `advice.json`, or what the summary holds under ``advice``.
+        advice: `advice.json`, else the latest prediction of the ledger, else what the summary holds under ``advice``.
+        ledger: predictions beside measured results, see `tilth.audit.ledger.calibration`.
         arms: the trained arms of `arms.json` or `demo.json`.
     """
 
@@ -62,6 +63,7 @@ class Facts:
     labels: tuple[Mapping[str, Any], ...] = ()
     unreadable_labels: int = 0
     advice: Mapping[str, Any] = field(default_factory=dict)
+    ledger: tuple[Mapping[str, Any], ...] = ()
     arms: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -152,9 +154,17 @@ class Facts:
                 counts[str(entry["label"])] += 1
         return counts
 
+    @property
+    def guide(self) -> bool:
+        """Whether the advice is a two-class guide only: these rows have no two-class label."""
+        return self.advice.get("basis") == "guide"
+
     def rates(self) -> dict[str, Estimate]:
-        """The audit's figures that are known, in the order of `RATES`."""
-        found = {name: Estimate.of(self.advice.get(name)) for name in RATES}
+        """The audit's figures that are known, in the order of `RATES`: from the advice, else from the labels."""
+        given = {name: self.advice[name] for name in RATES if name in self.advice}
+        if "epsilon" not in given and self.labels:
+            given = {**rates_from_labels(self.folder, self.labels), **given}
+        found = {name: Estimate.of(given.get(name)) for name in RATES}
         return {name: estimate for name, estimate in found.items() if estimate is not None}
 
     def gates(self) -> list[tuple[str, bool, bool, str]]:
@@ -189,11 +199,12 @@ def read_facts(folder: RunFolder | str | Path) -> Facts:
             todo="give the command that made the folder again; it goes on where it was",
         )  # fmt: skip
     summary = _json(run.summary)
-    labels, unreadable = _labels(run.labels)
-    advice = _json(run.path / "advice.json") or summary.get("advice") or {}
+    labels, unreadable = read_labels(run.labels)
+    ledger, latest = read_ledger(run)
+    advice = _json(run.path / "advice.json") or latest or summary.get("advice") or {}
     arms = _json(run.path / "arms.json") or _json(run.path / "demo.json") or summary.get("training") or {}
     plan, text = _plan(run.plan)
-    return Facts(run, summary, plan, text, labels, unreadable, _mapping(advice), _mapping(arms))
+    return Facts(run, summary, plan, text, labels, unreadable, _mapping(advice), ledger, _mapping(arms))
 
 
 def number(value: Any) -> float | None:
@@ -258,23 +269,3 @@ def _plan(path: Path) -> tuple[dict[str, Any], str]:
             todo="mend the file; a run's plan is frozen and not meant to be edited",
         ) from error
     return (value if isinstance(value, dict) else {}), text
-
-
-def _labels(path: Path) -> tuple[tuple[Mapping[str, Any], ...], int]:
-    """The last word of each annotator on each row; a half-written last line is counted, not fatal."""
-    if not path.is_file():
-        return (), 0
-    last: dict[tuple[str, str], Mapping[str, Any]] = {}
-    unreadable = 0
-    for line in path.read_bytes().splitlines():
-        if not line.strip():
-            continue
-        try:
-            entry = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            entry = None
-        if isinstance(entry, dict) and isinstance(entry.get("id"), str) and isinstance(entry.get("label"), str):
-            last[(entry["id"], str(entry.get("annotator") or ""))] = entry
-        else:
-            unreadable += 1
-    return tuple(last.values()), unreadable

@@ -14,8 +14,8 @@ from tilth.report import proof, sections
 from tilth.report.escape import escaped
 from tilth.report.examples import examples_section, lineage_section
 from tilth.report.facts import Estimate, Facts, number, read_facts, whole
-from tilth.report.tables import Sampled, sample_table
-from tilth.report.wording import VERDICTS, count, dollars, duration, plural, rate, share
+from tilth.report.tables import sample_table
+from tilth.report.wording import GUIDES, NO_FORECAST, VERDICTS, count, dollars, duration, plural, rate, share
 from tilth.rows.folder import RunFolder
 
 MAX_REASONS = 12
@@ -73,7 +73,7 @@ def report_html(facts: Facts, *, examples: int = 3) -> str:
         title=escaped(f"{facts.name} · tilth report"),
         style=_resource("style.css"),
         where=f"{escaped(facts.folder.path.resolve().name)}",
-        headline=_headline(facts, kept),
+        headline=_headline(facts),
         nav="".join(f'<a href="#{part.id}">{part.title}</a>' for part in there),
         sections="\n".join(part.html() for part in there),
         footer=_footer(facts),
@@ -84,31 +84,17 @@ def _resource(name: str) -> str:
     return files("tilth.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def _headline(facts: Facts, kept: Sampled) -> str:
+def _headline(facts: Facts) -> str:
     verdict = facts.advice.get("verdict")
     rows = f"{count(facts.kept)} of {plural(facts.candidates, 'candidate')} kept"
     recipe = f"<code>{escaped(facts.name)}</code>"
     if isinstance(verdict, str):
-        word = VERDICTS.get(verdict, verdict)
-        head = f"<h1>{escaped(word)}.</h1>"
-        pair = [Estimate.of(facts.advice.get(name)) for name in ("predicted", "real_only")]
-        told = f"{rows} by {recipe}."
-        if pair[0] and pair[1]:
-            kind = escaped(verdict).replace(" ", "-")
-            told += (
-                f" Predicted accuracy <b>{rate(pair[0])}</b>, with real data only <b>{rate(pair[1])}</b>: "
-                f'<span class="word {kind}">{escaped(verdict)}</span>.'
-            )
-        if not pair[0] and facts.advice.get("why"):
-            told += f" {escaped(facts.advice['why'])}"
+        said = (GUIDES if facts.guide else VERDICTS).get(verdict, verdict)
+        head, told = f"<h1>{escaped(said)}.</h1>", f"{rows} by {recipe}. {_prediction(facts)}"
     else:
-        head = f"<h1>{rows}</h1>"
         about = facts.recipe.get("summary")
-        told = (
-            f"Grown by {recipe}"
-            + (f": {escaped(about)}." if about else ".")
-            + " No audit has said yet whether they help."
-        )
+        head, told = f"<h1>{rows}</h1>", f"Grown by {recipe}" + (f": {escaped(about)}." if about else ".")
+        told += " No advice has been asked for yet: whether the rows help is open."
     notes = ""
     if not facts.finished:
         state = escaped(facts.summary.get("state") or "unfinished")
@@ -116,12 +102,24 @@ def _headline(facts: Facts, kept: Sampled) -> str:
     return f'{head}<p class="lede">{told}</p>{notes}{_figures(facts)}'
 
 
+def _prediction(facts: Facts) -> str:
+    if facts.guide:
+        return NO_FORECAST
+    pair = [Estimate.of(facts.advice.get(name)) for name in ("predicted", "real_only")]
+    if not (pair[0] and pair[1]):
+        return ""
+    gain = Estimate.of(facts.advice.get("gain"))
+    more = f", a gain of <b>{rate(gain)}</b>" if gain else ""
+    return f"Predicted accuracy <b>{rate(pair[0])}</b>, with real data only <b>{rate(pair[1])}</b>{more}."
+
+
 def _figures(facts: Facts) -> str:
     found: list[tuple[str, str, str]] = [
         ("kept", count(facts.kept), f"{share(facts.kept, facts.candidates)} of candidates")
     ]
     rates = facts.rates()
-    for name, title in (("kept_noise", "kept noise"), ("break_even", "break-even noise")):
+    even = "break_even_kept" if "break_even_kept" in rates else "break_even"
+    for name, title in (("kept_noise", "kept noise"), (even, "break-even noise")):
         if name in rates:
             estimate = rates[name]
             between = (

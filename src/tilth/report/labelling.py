@@ -81,7 +81,7 @@ def is_chat(value: Any) -> bool:
 
 
 def _verdicts(facts: Facts) -> dict[str, list[dict[str, Any]]]:
-    return tables.verdicts_of(facts.folder, tables.kept_ids(facts.folder))
+    return tables.verdicts_of(facts.folder, tables.ids_of(facts.folder, "data/kept"))
 
 
 LABELLING: dict[str, Callable[[Shape, Facts], Callable[[Columns], Columns]]] = {

@@ -13,7 +13,7 @@ from tilth.report.facts import RATES, Estimate, Facts, number
 from tilth.report.section import Section, between, legend, of_total
 from tilth.report.wording import RATE_WORDS, count, plural
 
-_KINDS = {"kept_noise": "dropped", "break_even": "predicted"}
+_KINDS = {"break_even": "predicted", "break_even_kept": "predicted"}
 
 
 def rates(facts: Facts) -> Section | None:
@@ -47,24 +47,27 @@ def rates(facts: Facts) -> Section | None:
             )
     if facts.unreadable_labels:
         about += f"\n{plural(facts.unreadable_labels, 'line')} of labels.jsonl could not be read."
-    limits = facts.advice.get("limits")
-    told = limits if isinstance(limits, list) else [limits] if limits else []
-    if told:
-        body += (
-            '<h3>Limits</h3><ul class="lines soft">' + "".join(f"<li>{escaped(line)}</li>" for line in told) + "</ul>"
-        )
+    for name, title in (("next_audit", "What would settle it"), ("notes", "Notes"), ("limits", "Limits")):
+        told = facts.advice.get(name)
+        lines = told if isinstance(told, list) else [told] if told else []
+        if lines:
+            items = "".join(f"<li>{escaped(line)}</li>" for line in lines)
+            body += f'<h3>{title}</h3><ul class="lines soft">{items}</ul>'
     return Section("rates", "Noise and rates", about, body)
 
 
 def _against_break_even(found: Mapping[str, Estimate]) -> str:
-    noise, even = found.get("kept_noise"), found.get("break_even")
+    """Whether noise is below the noise at which help ends: among kept rows where known, else before verification."""
+    pair = ("kept_noise", "break_even_kept") if "break_even_kept" in found else ("epsilon", "break_even")
+    noise, even = (found.get(name) for name in pair)
     if noise is None or even is None:
         return ""
     side = "below" if noise.value < even.value else "above"
     first, second = (noise, even) if side == "below" else (even, noise)
     apart = first.hi is not None and second.lo is not None and first.hi < second.lo
     tail = "and their intervals do not meet" if apart else "but their intervals overlap or are not known"
-    return f'<p class="soft says">Kept noise is {side} break-even, {tail}.</p>'
+    name = "Kept noise" if pair[0] == "kept_noise" else "Noise before verification"
+    return f'<p class="soft says">{name} is {side} its break-even, {tail}.</p>'
 
 
 def arms(facts: Facts) -> Section | None:
@@ -85,7 +88,7 @@ def arms(facts: Facts) -> Section | None:
         )
         marks.append(Mark(escaped(arm.get("name")), estimate, said, "ink", dots, guess))
     if not marks:
-        return None
+        return _ledger(facts)
     lo, hi = charts.span_of(marks, floor=0.0, ceiling=1.0)
     body = charts.intervals(marks, "accuracy of the trained arms", lo, hi)
     items = [("ink", "measured, with interval")]
@@ -94,6 +97,30 @@ def arms(facts: Facts) -> Section | None:
     body += legend(items) + _paired(facts.arms.get("paired"))
     about = "Accuracy on held-out problems of models trained on each mixture"
     about += f", {plural(seeds, 'seed')} an arm." if seeds else "."
+    return Section("training", "Prediction and measurement", about, body)
+
+
+def _ledger(facts: Facts) -> Section | None:
+    """Predictions and what was measured later, from the ledger."""
+    lines = ""
+    for entry in facts.ledger:
+        predicted, real, measured = (Estimate.of(entry.get(k)) for k in ("predicted", "real_only", "measured"))
+        if predicted is None or measured is None:
+            continue
+        inside = "yes" if entry.get("inside") else "no"
+        cells = [
+            f"{predicted.value:.3f}{between(predicted)}",
+            f"{real.value:.3f}" if real else "",
+            f"{measured.value:.3f}",
+            inside,
+        ]
+        lines += f'<tr><th scope="row">{escaped(entry.get("verdict"))}</th>'
+        lines += "".join(f'<td class="n">{cell}</td>' for cell in cells) + "</tr>"
+    if not lines:
+        return None
+    head = "".join(f'<th class="n">{word}</th>' for word in ("predicted", "real only", "measured", "inside"))
+    body = f'<table class="plain even"><thead><tr><th></th>{head}</tr></thead><tbody>{lines}</tbody></table>'
+    about = "Each prediction of the ledger beside what training measured; inside: within the predicted interval."
     return Section("training", "Prediction and measurement", about, body)
 
 

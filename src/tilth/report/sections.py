@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 
 from tilth.report import charts, tables
-from tilth.report.card import reproduce_command
+from tilth.report.again import reproduce_command
 from tilth.report.charts import Bar
 from tilth.report.escape import escaped
 from tilth.report.facts import Facts, number, plain, whole
@@ -156,7 +156,7 @@ def cost(facts: Facts) -> Section | None:
 def certificate(facts: Facts) -> Section | None:
     """Contamination certificate, selection and gates."""
     body = ""
-    for title, name in (("Contamination certificate", "certificate"), ("Selection", "selection")):
+    for title, name in (("Contamination certificate", "certificate"), ("Selection", "selection"), ("Mixture", "mix")):
         if facts.summary.get(name):
             body += f"<h3>{title}</h3>{nested(facts.summary[name])}"
     lines = ""

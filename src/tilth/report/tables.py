@@ -19,8 +19,6 @@ from tilth.rows.text import row_text
 
 LENGTH_ROWS = 100_000
 """Rows of a table whose length is measured; the first ones."""
-MAX_REASONS = 12
-"""Drop reasons of which examples are shown, the commonest."""
 MAX_DEPTH = 6
 """Generations of ancestors that are looked up."""
 
@@ -89,7 +87,7 @@ def columns(folder: RunFolder, name: str = "data/kept") -> list[str]:
 
 def licences(folder: RunFolder) -> dict[str, int]:
     """Kept rows by the licence of their ancestry; the empty name stands for unknown."""
-    kept = {row["id"] for row in _scan(folder, "data/kept", ["id"])}
+    kept = ids_of(folder, "data/kept")
     counts: Counter[str] = Counter()
     seen: set[str] = set()
     for line in _scan(folder, "lineage", ["id", "licence"]):
@@ -99,9 +97,9 @@ def licences(folder: RunFolder) -> dict[str, int]:
     return dict(sorted(counts.items()))
 
 
-def kept_ids(folder: RunFolder) -> set[str]:
-    """Ids of the kept rows."""
-    return {row["id"] for row in _scan(folder, "data/kept", ["id"])}
+def ids_of(folder: RunFolder, name: str) -> set[str]:
+    """Ids of a table's rows."""
+    return {str(row["id"]) for row in _scan(folder, name, ["id"]) if "id" in row}
 
 
 def lookup(folder: RunFolder, name: str, ids: Iterable[str]) -> list[dict[str, Any]]:

@@ -27,11 +27,12 @@ LEVELS = {
 """The levels of human involvement (METHODS A 1.3): who does what, and what that lets one claim."""
 
 RATE_WORDS = {
-    "epsilon": ("label noise \u03b5", "share of all candidates whose label is wrong"),
+    "epsilon": ("noise before verification \u03b5", "share of all candidates that are wrong"),
+    "break_even": ("its break-even", "noise before verification at which the rows stop helping"),
+    "kept_noise": ("kept noise \u03b5\u2032", "share of kept rows that are wrong"),
+    "break_even_kept": ("its break-even", "kept noise at which the rows stop helping"),
     "rho": ("false accepts \u03c1", "share of wrong candidates that the verifier keeps"),
     "phi": ("true accepts \u03c6", "share of right candidates that the verifier keeps"),
-    "kept_noise": ("kept noise \u03b5\u2032", "share of kept rows whose label is wrong"),
-    "break_even": ("break-even noise", "kept noise at which adding the rows stops helping"),
 }
 
 VERDICTS = {
@@ -39,6 +40,13 @@ VERDICTS = {
     "hurts": "Adding these rows is expected to hurt",
     "cannot tell": "The audit cannot tell yet whether these rows help",
 }
+GUIDES = {
+    "helps": "By the two-class guide, these rows help",
+    "hurts": "By the two-class guide, these rows hurt",
+    "cannot tell": VERDICTS["cannot tell"],
+}
+"""The verdict where no accuracy of a model trained on the rows is predicted."""
+NO_FORECAST = "No accuracy of a model trained on these rows is predicted; the guide is a two-class linear model."
 
 
 def count(n: int) -> str:
