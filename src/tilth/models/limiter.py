@@ -1,21 +1,22 @@
 """How many requests an endpoint is given at once: additive increase, multiplicative decrease. Knows no HTTP.
 
-A server that refuses the odd request (a hiccup) is merely asked again; one that refuses more than `TOLERATED`
-of a window of requests is over its limit, and the bound is halved. The bound climbs back by a fixed step for
-each window without that. A pause that the server asks for (`Retry-After` while over its limit, or rate-limit
-headers) holds all new requests.
+A server that refuses the odd request (a hiccup) is merely asked again; one that refuses clearly more than `TOLERATED`
+of a window of requests is over its limit, and the bound is halved. The bound climbs back by a fixed step for each
+window below that. A pause that the server asks for (`Retry-After` while over its limit, or rate-limit headers) holds
+all new requests.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 
 TOLERATED = 1 / 8
-"""Share of refused requests in a window above which the bound is halved."""
-CLEAN = 1 / 20
 """Share of refused requests in a window up to which the bound may grow."""
+MARGIN = 2.0
+"""Standard deviations above `TOLERATED` (of a binomial count) from which the bound is halved."""
 STEPS_TO_RECOVER = 32
 """A bound grows by 1/32 of its ceiling (at least 1) a window, so half of it is regained in 16."""
 SMALLEST_WINDOW = 8
@@ -76,7 +77,7 @@ class Limiter:
         if given_at < self._halved_at:
             return
         self._count(refused=True)
-        if self._refused > TOLERATED * max(SMALLEST_WINDOW, self.bound):
+        if self._refused > _surely(max(SMALLEST_WINDOW, self.bound)):
             self.bound = max(1, self.bound // 2)
             self._halved_at = time.monotonic()
             self._done = self._refused = 0
@@ -91,7 +92,7 @@ class Limiter:
         self._done += 1
         self._refused += refused
         if self._done >= max(SMALLEST_WINDOW, self.bound):
-            if self._refused <= CLEAN * self._done and self.bound < self.ceiling:
+            if self._refused <= TOLERATED * self._done and self.bound < self.ceiling:
                 self.bound = min(self.ceiling, self.bound + max(1, self.ceiling // STEPS_TO_RECOVER))
                 self._admit()
             self._done = self._refused = 0
@@ -111,3 +112,8 @@ class Limiter:
     def _wake(self) -> None:
         self._timer = None
         self._admit()
+
+
+def _surely(window: int) -> float:
+    """Refusals in a window that are surely more than `TOLERATED` of it."""
+    return TOLERATED * window + MARGIN * math.sqrt(TOLERATED * (1 - TOLERATED) * window)
