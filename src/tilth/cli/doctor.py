@@ -61,7 +61,12 @@ def _sandbox() -> dict[str, Any]:
 
 def _torch() -> dict[str, Any]:
     if importlib.util.find_spec("torch") is None:
-        return _item("torch", False, "not installed: no training, no hf: models", "pip install 'tilth[train]'; docs/install.md has the CPU build")
+        return _item(
+            "torch",
+            False,
+            "not installed: no training, no hf: models",
+            "pip install 'tilth[train]'; docs/install.md has the CPU build",
+        )
     import torch
 
     device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "CPU only"
@@ -75,19 +80,30 @@ def _extra(package: str, extra: str) -> dict[str, Any]:
 
 def _ray() -> dict[str, Any]:
     there = importlib.util.find_spec("ray") is not None
-    return _item("ray", there, "installed (--engine ray is not there yet)" if there else "not installed: --engine local only", "pip install 'tilth[ray]'")
+    return _item(
+        "ray",
+        there,
+        "installed (--engine ray is not there yet)" if there else "not installed: --engine local only",
+        "pip install 'tilth[ray]'",
+    )
 
 
 def _browser() -> dict[str, Any]:
     path = next((p for name in CHROMIUM if (p := shutil.which(name))), None)
-    return _item("browser", path is not None, path or "no chromium: the browser tests are skipped", "apt-get install chromium")
+    return _item(
+        "browser", path is not None, path or "no chromium: the browser tests are skipped", "apt-get install chromium"
+    )
 
 
 def _endpoint() -> dict[str, Any]:
     url = os.environ.get("OPENAI_BASE_URL")
     if not url:
-        return _item("endpoint", False, "OPENAI_BASE_URL is not set", "set it, or name an endpoint as http://host:port/v1#MODEL")
-    request = urllib.request.Request(url.rstrip("/") + "/models", headers={"Authorization": f"Bearer {os.environ.get('OPENAI_API_KEY', '')}"})
+        return _item(
+            "endpoint", False, "OPENAI_BASE_URL is not set", "set it, or name an endpoint as http://host:port/v1#MODEL"
+        )
+    request = urllib.request.Request(
+        url.rstrip("/") + "/models", headers={"Authorization": f"Bearer {os.environ.get('OPENAI_API_KEY', '')}"}
+    )
     try:
         with urllib.request.urlopen(request, timeout=5) as answer:
             return _item("endpoint", True, f"{url} answers ({answer.status})")
