@@ -32,7 +32,7 @@ from tilth.recipes.prompt import Prompt
 from tilth.recipes.recipe import Candidate, Context, recipe
 from tilth.rows.row import Row
 from tilth.rows.text import prompt_text
-from tilth.rows.verdict import FAIL, PASS, Verdict
+from tilth.rows.verdict import FAIL, PASS, Verdict, decide
 from tilth.select.novelty import Novelty, novelty_pass
 
 SHOWN = 8
@@ -157,9 +157,9 @@ async def self_instruct(
         else:
             ctx.leave_out(row, "seed:empty")
     pool = Novelty(novelty)
-    names = [instruction_of(row) for row in humans]
-    for name in names:
-        pool.add(name)
+    members = [instruction_of(row) for row in humans]
+    for text in members:
+        pool.add(text)
     machine: list[str] = []
     written: set[tuple[str, str]] = set()
 
@@ -236,18 +236,20 @@ async def self_instruct(
                 whole = ctx.make({"listed": text}, of=asked.parents, by=asked.reply)
                 ctx.drop(whole, "reply:cut" if asked.reply.cut else "parse:unknown")
             for instruction in found:
-                verdict = _novelty(pool, instruction, [*names, *machine])
                 problem = tasks.instruction_problem(instruction)
-                reason = f"instruction:{problem}" if problem else None if verdict.passed else verdict.reason
+                reason = f"instruction:{problem}" if problem else None
                 if reason is None and len(machine) >= target:
                     reason = "target:reached"
+                verdicts = [] if reason else [_novelty(pool, instruction, members)]
+                reason = reason or decide(verdicts)
                 if reason is None:
                     pool.add(instruction)
+                    members.append(instruction)
                     machine.append(instruction)
-                    accepted.append(Task(instruction, asked.parents, asked.reply, verdict))
+                    accepted.append(Task(instruction, asked.parents, asked.reply, verdicts[0]))
                 else:
                     columns = {"instruction": instruction}
-                    ctx.drop(ctx.make(columns, of=asked.parents, by=asked.reply, verdicts=[verdict]), reason)
+                    ctx.drop(ctx.make(columns, of=asked.parents, by=asked.reply, verdicts=verdicts), reason)
         for made in await ctx.each(accepted, work_out, name=f"work-{rounds}"):
             for row, reason in made:
                 key = (str(row.get("prompt")), str(row.get("completion")))
@@ -282,8 +284,11 @@ def _turns(text: str, raw: bool) -> str | list[dict[str, str]]:
 
 
 def _novelty(pool: Novelty, text: str, members: Sequence[str]) -> Verdict:
-    nearest = [{"text": members[i], "rouge_l": round(f, 4)} for f, i in pool.nearest(text, NEAREST)]
-    highest = pool.check(text)[0]
+    above = pool.check_above(text)
+    if above is not None:
+        evidence: dict[str, Any] = {"nearest": [{"text": members[above[1]], "rouge_l": round(above[0], 4)}]}
+        return Verdict("novelty", FAIL, score=above[0], evidence=evidence, detail="similar")
+    near = pool.nearest(text, NEAREST)
+    nearest = [{"text": members[i], "rouge_l": round(f, 4)} for f, i in near]
     evidence = {"nearest": nearest, "mean": round(pool.mean(text), 6)}
-    outcome = FAIL if highest > pool.threshold else PASS
-    return Verdict("novelty", outcome, score=highest, evidence=evidence, detail="" if outcome == PASS else "similar")
+    return Verdict("novelty", PASS, score=near[0][0] if near else 0.0, evidence=evidence)
