@@ -5,7 +5,7 @@ Knows the theory of two-class linear classifiers and says so: every piece of adv
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tilth.audit.estimate import Rates
 from tilth.audit.intervals import Interval
+from tilth.audit.limits import GUIDE, LIMITS, RIDGE
 from tilth.errors import InputError
 from tilth.theory.labels import critical_noise
 from tilth.theory.search import Best, best, crossing, law
@@ -26,21 +27,6 @@ NOTICEABLE = 0.001
 """A predicted difference below a tenth of an accuracy point is called none at all."""
 VISIBLE = 0.005
 """Half an accuracy point: what further audit is planned to make visible."""
-
-LIMITS = (
-    "The theory is about two classes, a linear head, independent samples and a fixed generator: right for verifier, "
-    "label, quality and safety classifiers and for pass/fail labels; it is not a forecast of an SFT benchmark score.",
-    "A real verifier's mistakes are not coin flips: against this prediction such verifiers were measured 1 to 3.5 "
-    "accuracy points better at small amounts of synthetic data and up to 1.6 worse at large amounts.",
-    "A generator fitted on the very samples that are trained on adds nearly nothing, whatever its noise; "
-    "setting 'shared' computes that case.",
-)
-"""Printed with every piece of advice."""
-GUIDE = (
-    "These rows have no two-class label, so no accuracy of a model trained on them is predicted. Exact here: the noise "
-    "before and after verification, the keep rate, the rates rho and phi, and the cost per valid row. The break-even "
-    "noise and the verdict are a guide: they hold for a two-class linear model with as many real and synthetic rows."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,21 +166,19 @@ def advise_rates(
     with_rows = accuracy(drawn.epsilon, drawn.rho, drawn.phi)
     fewer: dict[str, Any] = {k: v for k, v in given.items() if k != "m"}
     labels: dict[str, Any] = dict(zip(("epsilon", "rho", "phi"), point, strict=True))
-    numbers = {
-        "setting": setting,
-        "n": n,
-        "m": m,
-        "n_hat": n_hat,
-        **{k: v for k, v in fixed.items() if k != "spectrum"},
-    }
+    # Rows that are not kept still count in N, so pruning strengthens the ridge; that alone must not decide.
+    held = gamma * (n + rates.counts.alpha * m) / max(n + m, 1e-9)
+    same = run(**{**given, "gamma": max(held, 1e-12)}, epsilon=drawn.epsilon, rho=drawn.rho, phi=drawn.phi).accuracy
+    shown = {"setting": setting, "n": n, "m": m, "n_hat": n_hat, **{k: v for k, v in fixed.items() if k != "spectrum"}}
     return conclude(
         rates,
         predicted=(float(accuracy(*point)), with_rows),
         real_only=(real, np.full(len(with_rows), real)),
         break_even=(even_at, even),
         sensitivity=lambda e, r, f: accuracy(e, r, f) - real,
+        same_ridge=same - real,
         basis="guide" if guide else "rates",
-        settings={k: v for k, v in numbers.items() if v is not None},
+        settings={k: v for k, v in shown.items() if v is not None},
         chosen={
             "amount": best(run, "m", bounds=(1.0, max(10.0 * m, 10.0)), **fewer, **labels),
             "weight": best(run, "weight", **{k: v for k, v in fewer.items() if k != "weight"}, m=float(m), **labels),
@@ -211,6 +195,7 @@ def conclude(
     real_only: tuple[float, Array],
     break_even: tuple[float, Array],
     sensitivity: Callable[[Array, Array, Array], Array],
+    same_ridge: Array,
     basis: str,
     settings: dict[str, Any],
     chosen: dict[str, Best],
@@ -223,6 +208,7 @@ def conclude(
         rates: of the audit.
         predicted, real_only, break_even: value at the estimates, and draws; those of the first two belong together.
         sensitivity: the gain at arrays of (eps, rho, phi), to see which stratum's labels matter.
+        same_ridge: draws of the gain with the ridge per row trained on, instead of per row before verification.
         basis, settings, chosen, notes: see `Advice`.
         confidence: of the intervals.
     """
@@ -230,6 +216,9 @@ def conclude(
     rho, phi = rates.rho.value, rates.phi.value
     drawn = rates.draws(len(break_even[1]))
     word = verdict(gain)
+    other = verdict(Interval.of_draws(float(np.mean(same_ridge)), same_ridge, confidence))
+    if word != "cannot tell" and other != word:
+        word, notes = "cannot tell", (*notes, RIDGE)
     return Advice(
         verdict=word,
         epsilon=rates.epsilon, rho=rates.rho, phi=rates.phi, kept_noise=rates.kept_noise, alpha=rates.alpha,
@@ -246,7 +235,7 @@ def conclude(
         settings=settings,
         best=chosen,
         critical=float(critical_noise(min(rho, 1.0), min(phi, 1.0))),
-        next_audit=_next_audit(rates, gain, word, sensitivity),
+        next_audit=_next_audit(rates, gain, word, sensitivity, notes),
         notes=notes,
     )  # fmt: skip
 
@@ -267,11 +256,15 @@ def kept_noise(epsilon: Array, rho: Array, phi: Array) -> Array:
     return noise
 
 
-def _next_audit(rates: Rates, gain: Interval, word: Word, sensitivity: Callable[[Array, Array, Array], Array]) -> str:
+def _next_audit(
+    rates: Rates, gain: Interval, word: Word, sensitivity: Callable[[Array, Array, Array], Array], notes: Sequence[str]
+) -> str:
     """How many labels more, and on which side, would bring the gain's interval to one side of 0."""
     c = rates.counts
     if word != "cannot tell":
         return f"{c.labelled} labelled rows settle it; more would only narrow the intervals"
+    if RIDGE in notes:
+        return "no audit will settle it: tune gamma first"
     aim = max(abs(gain.value), VISIBLE)
     near = abs(gain.value) < VISIBLE
     reach = gain.value - gain.lo if gain.value > 0 else gain.hi - gain.value

@@ -207,11 +207,13 @@ def advise_features(
     rng = np.random.default_rng(seed + 1)
     length = float(moments.mu @ moments.mu)
     scales = np.sqrt(np.maximum(1 + rng.standard_normal(draws) * error / length, 0.05))
-    with_rows, without = np.empty(draws), np.empty(draws)
+    with_rows, without, same = np.empty(draws), np.empty(draws), np.empty(draws)
+    held = gamma * (len(real) + int(kept.sum())) / (len(real) + len(fake))
     for i, s in enumerate(scales):
         f = _scaled(moments, float(s))
         with_rows[i] = run(f, epsilon=drawn.epsilon[i], rho=drawn.rho[i], phi=drawn.phi[i])
         without[i] = run(f, m=0.0)
+        same[i] = run(f, epsilon=drawn.epsilon[i], rho=drawn.rho[i], phi=drawn.phi[i], gamma=held)
     labels: dict[str, Any] = {"epsilon": rates.epsilon.value, "rho": rates.rho.value, "phi": rates.phi.value}
 
     def even_at(rho: float, phi: float) -> float:
@@ -229,6 +231,7 @@ def advise_features(
         real_only=(float(run(moments, m=0.0)), without),
         break_even=(value, even),
         sensitivity=lambda e, r, f: run(moments, epsilon=e, rho=r, phi=f),
+        same_ridge=same - without,
         basis="features",
         settings={
             "setting": "matrix", "n": len(real), "m": len(fake), "p": a.shape[1], "mu": float(np.sqrt(length)),

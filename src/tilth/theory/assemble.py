@@ -135,7 +135,7 @@ def synthetic_moments(
     Args:
         e: p/m. The others as in `moments`.
     """
-    ridge = gamma / np.where(weight > 0, weight, 1.0)
+    ridge = gamma / np.maximum(weight, 1e-60)
     d = positive_root(ridge, ridge + alpha - e, e)
     one = 1 + d
     ratio = ridge * one + alpha

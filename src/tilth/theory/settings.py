@@ -164,7 +164,9 @@ def shared(
     def kernel(alpha: Array, lam: Array, e: Array, pi: Array, **q: Array) -> tuple[Array, Array]:
         least = np.maximum(pi, _LEAST)
         t = solve_shared(e=e, pi=least, a=alpha * (1 - pi), gamma=q["gamma"], weight=q["weight"])
-        return shared_moments(alpha, lam, e, least, 1 - pi, q["gamma"], q["weight"], t, q["mu"])
+        m1, variance = shared_moments(alpha, lam, e, least, 1 - pi, q["gamma"], q["weight"], t, q["mu"])
+        # Of no real samples the generator learns nothing; as n falls to 0, so do both moments.
+        return np.where(pi > 0, m1, 0.0), np.where(pi > 0, variance, 0.0)
 
     values = numbers(n=n, m=m, p=p, mu=mu, gamma=gamma, weight=weight)
     return _over(
@@ -213,7 +215,7 @@ def _over(
         q = {k: v if v.ndim == 0 else v[part] for k, v in flat.items()}
         n, m = q.pop("n"), q.pop("m")
         total = n + m
-        some = total > 0
+        some = total > _LEAST
         N = np.where(some, total, 1.0)
         m1, variance = kernel(e=q["p"] / N, pi=n / N, **q)
         # With no sample at all, or none kept and none real, nothing is learnt: w = 0.
