@@ -2,8 +2,8 @@
 
 A page marks code with comments that no reader sees: ``<!-- file NAME -->`` writes the next block to a file,
 ``<!-- run -->`` runs it (``exit=N`` names the code it must end with), ``<!-- prints -->`` says that every line of
-the next block stood in the output of the last run; ``...`` stands for anything. A page's blocks share one folder,
-empty at first, and have no keys.
+the next block stood in the output of the last run; ``...`` stands for anything, and after ``<!-- prints about -->``
+figures may differ by a tenth. A page's blocks share one folder, empty at first, and have no keys.
 """
 
 from __future__ import annotations
@@ -40,9 +40,22 @@ def run(language: str, text: str, folder: Path) -> subprocess.CompletedProcess[s
     return subprocess.run(command, input=text, capture_output=True, text=True, cwd=folder, env=environment)
 
 
-def line_pattern(line: str) -> re.Pattern[str]:
-    words = [".*".join(map(re.escape, word.split("..."))) for word in line.split()]
-    return re.compile(r"\s+".join(words))
+NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
+
+
+def shows(shown: str, line: str, *, about: bool) -> bool:
+    """Whether an output line shows what a page's line says, spaces aside; `about`: figures within a tenth, or .02."""
+    wanted = NUMBER.findall(line) if about else []
+    skeleton = NUMBER.sub("\0", line) if about else line
+    words = [".*".join(map(re.escape, word.split("..."))) for word in skeleton.split()]
+    pattern = r"\s+".join(words).replace(re.escape("\0"), f"({NUMBER.pattern})")
+    found = re.search(pattern, shown)
+    if not found:
+        return False
+    pairs = [
+        (float(a.replace(",", "")), float(b.replace(",", ""))) for a, b in zip(found.groups(), wanted, strict=True)
+    ]
+    return all(abs(a - b) <= max(0.1 * b, 0.02) for a, b in pairs)
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if any(b[0] == "run" for b in blocks(p))], ids=name)
@@ -60,7 +73,8 @@ def test_the_code_of_a_page_runs_and_prints_what_the_page_shows(page: Path, tmp_
             assert ran.returncode == expected, f"{text}\n{printed}"
         elif directive == "prints":
             for line in filter(str.strip, text.splitlines()):
-                assert any(line_pattern(line).search(shown) for shown in printed.splitlines()), f"{line}\n--\n{printed}"
+                about = argument == "about"
+                assert any(shows(shown, line, about=about) for shown in printed.splitlines()), f"{line}\n--\n{printed}"
 
 
 def commands(page: Path) -> list[list[str]]:
