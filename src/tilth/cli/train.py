@@ -55,7 +55,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(result)
         return 0
-    say("" if done.fresh else "this training was already finished; nothing to do")
+    if not done.fresh:
+        say("this training was already finished; nothing to do")
     print(f"{done.folder}: {done.parameters:,} parameters, {done.rows:,} rows, {config.max_steps:,} steps")
     print(f"loss {done.losses[0]:.3f} -> {done.losses[-1]:.3f} in {done.seconds:.0f} CPU s")
     print(f"next: tilth evaluate --model nano:{done.folder} --data TEST.jsonl")
