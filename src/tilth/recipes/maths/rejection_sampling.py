@@ -44,7 +44,7 @@ _CALCULATOR = re.compile(r"<<.*?>>")
 def route(rationale: str) -> str:
     """What makes two rationales the same derivation: their equations in order, or their words where there is none."""
     text = _CALCULATOR.sub("", rationale)
-    equations = [re.sub(r"[\s$,]", "", e) for e in _EQUATION.findall(text)]
+    equations = [re.sub(r"[\s$,]", "", e).rstrip(".") for e in _EQUATION.findall(text)]
     return " ; ".join(equations) if equations else "words: " + " ".join(re.findall(r"\w+", text.lower()))
 
 
