@@ -52,7 +52,7 @@ def read_ledger(run: RunFolder) -> tuple[tuple[dict[str, Any], ...], dict[str, A
     if not (run.path / "ledger.jsonl").is_file():
         return (), {}
     from tilth.audit import ledger
-    from tilth.audit.advice import GUIDE, LIMITS
+    from tilth.audit.limits import GUIDE, LIMITS
 
     predictions = [entry for entry in ledger.read_ledger(run.path) if entry.get("kind") == "prediction"]
     if not predictions:

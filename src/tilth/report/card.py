@@ -26,6 +26,7 @@ from tilth.report.wording import (
     plural,
     rate,
     share,
+    shown,
 )
 from tilth.rows.folder import RunFolder
 
@@ -215,12 +216,14 @@ def _certificate(facts: Facts) -> str:
 def _nested(value: Any) -> str:
     """Any JSON value: mappings as pairs, lists of mappings as tables below their name."""
     if not isinstance(value, Mapping):
-        return f"{markdown(plain(value))}\n"
+        return f"{markdown(shown(value))}\n"
     lists = {k: v for k, v in value.items() if isinstance(v, list) and v and all(isinstance(i, Mapping) for i in v)}
-    text = _table(("", ""), [(str(k), _short(plain(v), 400)) for k, v in value.items() if k not in lists])
+    text = _table(
+        ("", ""), [(str(k), _short(shown(v), 400)) for k, v in value.items() if v is not None and k not in lists]
+    )
     for name, rows in lists.items():
         head = list(dict.fromkeys(str(k) for row in rows for k in row))
-        cells = [[_short("" if row.get(k) is None else plain(row[k]), 200) for k in head] for row in rows]
+        cells = [[_short(shown(row.get(k)), 200) for k in head] for row in rows]
         text += f"\n{markdown(name)}:\n\n" + _table([markdown(k) for k in head], cells)
     return text
 

@@ -11,11 +11,12 @@ from pathlib import Path
 from string import Template
 
 from tilth.report import proof, sections
+from tilth.report.again import base_name
 from tilth.report.escape import escaped
 from tilth.report.examples import examples_section, lineage_section
 from tilth.report.facts import Estimate, Facts, number, read_facts, whole
 from tilth.report.tables import sample_table
-from tilth.report.wording import GUIDES, NO_FORECAST, VERDICTS, count, dollars, duration, plural, rate, share
+from tilth.report.wording import GUIDES, NO_FORECAST, VERDICTS, count, dollars, duration, plural, rate, share, speed
 from tilth.rows.folder import RunFolder
 
 MAX_REASONS = 12
@@ -93,7 +94,8 @@ def _headline(facts: Facts) -> str:
         head, told = f"<h1>{escaped(said)}.</h1>", f"{rows} by {recipe}. {_prediction(facts)}"
     else:
         about = facts.recipe.get("summary")
-        head, told = f"<h1>{rows}</h1>", f"Grown by {recipe}" + (f": {escaped(about)}." if about else ".")
+        source = f" from <code>{escaped(base_name(facts.plan['source']))}</code>" if facts.plan.get("source") else ""
+        head, told = f"<h1>{rows}</h1>", f"By {recipe}{source}" + (f": {escaped(about)}." if about else ".")
         told += " No advice has been asked for yet: whether the rows help is open."
     notes = ""
     if not facts.finished:
@@ -128,13 +130,14 @@ def _figures(facts: Facts) -> str:
             found.append((title, f"{estimate.value:.3f}", between))
     usd, seconds = number(facts.summary.get("cost_usd")), number(facts.summary.get("seconds"))
     requests = facts.mapping("requests")
-    if usd is not None:
+    asked = any(whole(n) for n in requests.values())
+    if usd is not None and (usd or asked):
         each = f"{dollars(usd / facts.kept)} a kept row" if usd and facts.kept else ""
         found.append(("cost", dollars(usd), each))
     if seconds is not None:
-        speed = f"{facts.kept / seconds:,.3g} kept rows a second" if seconds and facts.kept else ""
-        found.append(("time", duration(seconds), speed))
-    if requests:
+        pace = f"{speed(facts.kept / seconds)} rows a second" if seconds and facts.kept else ""
+        found.append(("time", duration(seconds), pace))
+    if asked:
         cached = whole(requests.get("cached"))
         found.append(
             ("requests", count(whole(requests.get("sent"))), f"{count(cached)} more from the record" if cached else "")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tilth.report.escape import escaped
-from tilth.report.facts import Estimate, plain
-from tilth.report.wording import count, share
+from tilth.report.facts import Estimate
+from tilth.report.wording import count, share, shown
+
+_HASH = re.compile("[0-9a-f]{24,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +68,12 @@ def pairs(rows: Sequence[tuple[str, str]]) -> str:
 def nested(value: Any) -> str:
     """Any JSON value: mappings as pairs, lists of mappings as tables, deeper mappings below their name."""
     if not isinstance(value, Mapping):
-        return f"<p>{escaped(plain(value))}</p>" if not _is_table(value) else _table(value)
-    simple = [(str(k), plain(v)) for k, v in value.items() if not isinstance(v, Mapping) and not _is_table(v)]
+        return f"<p>{escaped(shown(value))}</p>" if not _is_table(value) else _table(value)
+    simple = [
+        (str(k), shown(v))
+        for k, v in value.items()
+        if v is not None and not isinstance(v, Mapping) and not _is_table(v)
+    ]
     deep = [(str(k), v) for k, v in value.items() if (isinstance(v, Mapping) and v) or _is_table(v)]
     return pairs(simple) + "".join(f'<p class="soft under">{escaped(name)}</p>{nested(inner)}' for name, inner in deep)
 
@@ -84,6 +91,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _cell(value: Any) -> str:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return count(value)
-    return "" if value is None else escaped(plain(value))
+    text = shown(value)
+    if _HASH.fullmatch(text):
+        return f'<span class="mono" title="{text}">{text[:12]}</span>'
+    return escaped(text)

@@ -12,7 +12,7 @@ from tilth.report.charts import Bar
 from tilth.report.escape import escaped
 from tilth.report.facts import Facts, number, plain, whole
 from tilth.report.section import Section, legend, nested, of_total, pairs
-from tilth.report.wording import LEVELS, count, dollars, duration, plural
+from tilth.report.wording import LEVELS, count, dollars, duration, plural, speed
 
 OUTCOMES = ("pass", "fail", "unknown")
 SHOWN_REASONS = 14
@@ -133,24 +133,24 @@ def cost(facts: Facts) -> Section | None:
     rows: list[tuple[str, str]] = [
         (f"model, {role if role != '*' else 'all roles'}", identity) for role, identity in sorted(facts.models.items())
     ]
-    if requests:
+    asked = any(whole(n) for n in requests.values())
+    if asked:
         rows.append(("requests", ", ".join(f"{count(whole(n))} {name}" for name, n in requests.items())))
-    if tokens:
+    if any(whole(n) for n in tokens.values()):
         rows.append(("tokens", ", ".join(f"{count(whole(n))} {name}" for name, n in tokens.items())))
-    if usd is not None:
+    if usd is not None and (usd or asked):
         each = f", {dollars(usd / facts.kept)} a kept row" if usd and facts.kept else ""
         rows.append(("cost", dollars(usd) + each))
     if facts.summary.get("unpriced"):
         rows.append(("without a price", plain(facts.summary["unpriced"])))
     if seconds is not None:
         sent = whole(requests.get("sent"))
-        speed = f", {sent / seconds:,.3g} requests a second" if seconds > 0 and sent else ""
-        rows.append(("time", duration(seconds) + speed))
+        pace = f", {speed(sent / seconds)} requests a second" if seconds > 0 and sent else ""
+        rows.append(("time", duration(seconds) + pace))
     if not rows:
         return None
-    return Section(
-        "cost", "Cost and speed", "Requests answered from the record cost nothing and are not sent again.", pairs(rows)
-    )
+    about = "Requests answered from the record cost nothing and are not sent again." if asked else "No model was asked."
+    return Section("cost", "Cost and speed", about, pairs(rows))
 
 
 def certificate(facts: Facts) -> Section | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tilth.report.facts import Estimate
+from typing import Any
+
+from tilth.report.facts import Estimate, plain
 
 LEVELS = {
     1: ("people write, rate and evaluate", "Every row is a person's text."),
@@ -91,3 +93,21 @@ def duration(seconds: float) -> str:
 def plural(n: int, noun: str) -> str:
     """1 row, 2 rows."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def speed(amount: float) -> str:
+    """A number a second: 1,060, 20.1, 0.35."""
+    return f"{amount:,.0f}" if amount >= 100 else f"{amount:.3g}"
+
+
+def shown(value: Any) -> str:
+    """A JSON value in a table: lists of plain values joined by commas, nothing for null."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return count(value)
+    if isinstance(value, list) and not any(isinstance(item, (dict, list)) for item in value):
+        return ", ".join(shown(item) for item in value)
+    return plain(value)
