@@ -173,3 +173,11 @@ def test_the_noisy_judge_fills_a_schema() -> None:
         reply = ask(NoisyJudge(), "Judge.", row={"truth": truth}, schema=schema)[0]
         assert reply.parsed == json.loads(reply.text)
         assert (reply.parsed["score"], reply.parsed["label"], reply.parsed["ok"]) == found
+
+
+def test_the_noisy_judge_speaks_the_form_that_recipes_ask_for() -> None:
+    from tilth.recipes.instruct.backtranslation import SCORE, parse_score
+
+    asked = SCORE.text.replace("{text}", "Pages 3-7 of 9 hold it.").replace("{examples}", "")
+    for truth, score in ((True, 5), (False, 1)):
+        assert parse_score(ask(NoisyJudge(), asked, row={"truth": truth})[0].text) == score

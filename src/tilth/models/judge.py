@@ -27,6 +27,7 @@ LABELS = (
 _GOOD = {word for _, word in LABELS} | {"1", "keep", "kept"}
 _BAD = {word for word, _ in LABELS} | {"0", "drop", "dropped"}
 _RANGE = re.compile(r"(-?\d+)\s*(?:-|–|to|through|and|\.\.)\s*(\d+)|(?:out of|/)\s*(\d+)", re.I)
+_SCORING = re.compile(r"\b(?:scores?|rating|rate|grade|scale|points?)\b", re.I)
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:/\d+)?")
 _LINE = re.compile(r"^\W*([A-Za-z][A-Za-z ]{0,30}):\s*\W*(?:<|\[|\{|\d|A\b|yes|no|[A-Z_]+\b)", re.M | re.I)
 
@@ -148,8 +149,7 @@ def _say_single(request: Request, good: bool) -> str:
     if request.schema is not None:
         return _fill(request.schema, good, ("yes", "no"))
     text = request.text
-    asked = re.search(r"\b(?:score|rating|rate|grade|scale|points?)\b", text, re.I)
-    bounds = _bounds(text) if asked else None
+    bounds = _bounds(text) if _SCORING.search(text) else None
     if bounds:
         return f"Weighing the answer.\n{_label(text, 'Score')}: {bounds[1] if good else bounds[0]}"
     lower = text.lower()
@@ -161,11 +161,15 @@ def _say_single(request: Request, good: bool) -> str:
 
 
 def _bounds(text: str) -> tuple[int, int] | None:
+    """The scale of scores: the last range that stands near a word for scores, else the last of all."""
+    near, anywhere = None, None
     for match in _RANGE.finditer(text):
         low, high = (int(match[1]), int(match[2])) if match[1] else (0, int(match[3]))
         if low < high <= 100:
-            return low, high
-    return None
+            anywhere = (low, high)
+            around = text[max(0, match.start() - 60) : match.end() + 20]
+            near = (low, high) if _SCORING.search(around) else near
+    return near or anywhere
 
 
 def _label(text: str, default: str) -> str:
