@@ -16,7 +16,7 @@ from tilth.models.oracle import Oracle
 from tilth.worlds.registry import open_world
 
 WORLD = open_world("story-arithmetic")
-PROBLEMS = WORLD.problems(1500, seed=7)
+PROBLEMS = WORLD.problems(600, seed=7)
 
 
 def ask(model: Any, text: str, **fields: Any) -> list[Reply]:
