@@ -38,13 +38,13 @@ LINE = 5
 INSTRUCTION = (10, 800)
 """Characters of an instruction (Humback)."""
 BACKWARD: Mapping[str, Any] = {"temperature": 0.7, "top_p": 0.9}
-"""Sampling of instructions (section 3.1)."""
+"""Sampling of instructions (the paper)."""
 SCALE = (1, 5)
-"""The judge's scale (section 2.3)."""
+"""The judge's scale (the paper)."""
 THRESHOLD = 5
-"""Least score that is kept (section 2.3: the set A5; 4 gives A4)."""
+"""Least score that is kept (the paper's set A5; 4 gives A4)."""
 ITERATIONS = 2
-"""Rounds of curation (section 2.3)."""
+"""Rounds of curation (the paper)."""
 SHOTS = 3
 """Ours: seed pairs shown to the backward model, and kept pairs shown to the judge."""
 JUDGE_RETRIES = 2
@@ -52,7 +52,7 @@ JUDGE_RETRIES = 2
 RETRY_TEMPERATURE = 0.7
 """Ours: the first score is asked for at temperature 0, which a retry would only repeat."""
 SEED_TAG = "Answer the way a helpful assistant would."
-"""System message of seed rows (section 2.4: seed and web rows differ by it; the words are ours)."""
+"""System message of seed rows (the paper: seed and web rows differ by it; the words are ours)."""
 WEB_TAG = "Answer from what has been written on the web."
 """System message of web rows."""
 

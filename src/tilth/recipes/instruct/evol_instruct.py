@@ -35,7 +35,7 @@ from tilth.rows.verdict import FAIL, PASS, UNKNOWN, Verdict
 from tilth.verify.parse import label
 
 ROUNDS = 4
-"""Section 4.1: four rounds."""
+"""The paper evolves for four rounds."""
 SAMPLING: Mapping[str, Any] = {"temperature": 1.0, "top_p": 0.95, "max_tokens": 2048}
 """Sampling of rewrites and answers (released script; evol-teacher has top-p 0.9)."""
 TRIES = 15
@@ -49,7 +49,7 @@ MAX_INSTRUCTION_TOKENS = 1000
 MAX_TOTAL_TOKENS = 2000
 """An answer whose request took this many tokens, prompt and completion, is eliminated (evol-teacher)."""
 SORRY_WORDS = 80
-"""An answer that says sorry in fewer words than this is a refusal (section 3.2)."""
+"""An answer that says sorry in fewer words than this is a refusal (the paper; recalled)."""
 META_TERMS = (
     "given prompt",
     "rewritten prompt",
@@ -58,12 +58,12 @@ META_TERMS = (
     "#instruction#",
     "#rewritten#",
 )
-"""Words about the rewriting that leak into a rewrite (section 3.2: elimination 4; the markers are ours)."""
+"""Words about the rewriting that leak into a rewrite (the paper's fourth elimination; the markers are ours)."""
 STOP_WORDS = frozenset(
     ("a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "i", "in", "is", "it", "no", "not", "of", "on",
      "or", "so", "that", "the", "this", "to", "was", "with")
 )  # fmt: skip
-"""An answer of nothing but these and punctuation is empty (section 3.2: elimination 3)."""
+"""An answer of nothing but these and punctuation is empty (the paper's third elimination; the list is ours)."""
 WINDOW = (512, 1024)
 """Characters of an evolved instruction (h2o-wizardlm's default; its shipped call has 256 to 1,024)."""
 H2O_SORRY = 400
@@ -77,7 +77,7 @@ FORMATS = (
     "a fragment of XML or HTML",
     "a JSON record",
 )
-"""Kinds of structured input, of which one is drawn (section 3.1)."""
+"""Kinds of structured input, of which one is drawn (the paper: tables, code, queries, markup)."""
 
 _FORM = """It stays a reasonable request that people understand and can answer. It keeps every table, piece of code \
 and input of the original. It gets longer by 10 to 20 words at most. Do not mention the rewriting. Write the resulting \
@@ -155,7 +155,7 @@ Second instruction:
 Answer with one line: Equal or Not Equal.""",
 )
 OPERATORS = {p.name: p for p in (CONSTRAINT, DEEPEN, CONCRETE, REASONING, COMPLICATE, BREADTH)}
-"""The operators, by name (section 3.1)."""
+"""The operators, by name (the paper has these six)."""
 
 _ASSISTANT = re.compile(r"\b(?:as an ai\b|as a language model\b|i(?:'m| am) (?:an ai|a language model)\b)", re.I)
 _SORRY = re.compile(r"\bi'?m sorry\b|\bi am sorry\b", re.I)
@@ -270,13 +270,14 @@ async def evol_instruct(
         judged: list[Reply] = []
         verdicts = [] if reason else [await _compared(ctx, text, new, judged)]
         reason = reason or next((v.reason for v in verdicts if not v.passed), None)
-        columns = {"prompt": new, "operator": name, "round": turn, "parent": text}
+        answered = {}
         if reason is None:
             answer = await ctx.ask("generator", new, **sampling)
             rewrites.append(answer)
-            columns["completion"] = answer.text.strip()
+            answered = {"completion": answer.text.strip()}
             used = answer.usage.input + answer.usage.output
             reason = "reply:cut" if answer.cut else answer_problem(answer.text, used)
+        columns = {"prompt": new, **answered, "operator": name, "round": turn, "parent": text}
         made = ctx.make(columns, of=parent, by=[*judged, *rewrites], verdicts=verdicts, round=turn)
         if reason is None:
             yield made

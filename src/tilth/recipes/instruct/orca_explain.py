@@ -33,7 +33,7 @@ from tilth.verify.math import check_answer
 from tilth.verify.parse import label
 
 STRONG_SHARE = 0.2
-"""Share of questions for the stronger teacher: 1 M of 5 M (section 3.1)."""
+"""Share of questions for the stronger teacher: 1 M of 5 M (the paper)."""
 MAX_TOKENS = 1024
 """Ours: a longer trace is cut and dropped."""
 BATCH = 64
@@ -66,7 +66,7 @@ and point out what it rests on."),
     ("evidence", (CHOICE, OTHER), "Quote the words of the question that your answer rests on, say what follows \
 from them, and then answer."),
 )  # fmt: skip
-"""Sixteen messages (section 2.2, table 2; the number is recalled), with the kinds of questions that they fit."""
+"""Sixteen messages (the paper's number, recalled; the words are ours), with the kinds of questions that they fit."""
 SYSTEM = {name: Prompt(f"system.{name}", text) for name, _, text in _MESSAGES}
 """System messages by name."""
 FITTING = {kind: tuple(name for name, kinds, _ in _MESSAGES if kind in kinds) for kind in _ALL}

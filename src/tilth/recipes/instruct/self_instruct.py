@@ -48,13 +48,13 @@ NOVELTY = 0.7
 NEAREST = 10
 """Nearest instructions stored with their similarity (released code)."""
 LISTING: Mapping[str, Any] = {"temperature": 0.7, "top_p": 0.5, "presence_penalty": 2, "max_tokens": 1024}
-"""Sampling of new instructions (appendix A.1)."""
+"""Sampling of new instructions (released code)."""
 STOPS = ["\n\n", f"\n{LAST_NUMBER}", f"{LAST_NUMBER}."]
 """Where a base model is stopped (released code)."""
 DECIDING: Mapping[str, Any] = {"temperature": 0, "max_tokens": 3}
 """Sampling of the classification question (released code)."""
 WORKING: Mapping[str, Any] = {"temperature": 0, "presence_penalty": 1.5}
-"""Sampling of instances (appendix A.1)."""
+"""Sampling of instances (released code)."""
 INSTANCE_TOKENS = {True: 300, False: 350}
 """Longest instances completion, with and without classification (released code)."""
 INSTANCE_STOPS = [f"Example {tasks.MAX_INSTANCES + 1}", "Task:"]
