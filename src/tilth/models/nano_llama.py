@@ -19,7 +19,8 @@ import orjson
 from tilth.errors import InputError
 
 BUCKET = 16
-"""Prompts are padded to a multiple of this many tokens."""
+"""Prompts are padded to a multiple of this many tokens, and multiplied so many at a time: OpenBLAS then stays on one
+thread (it takes more above 2**18 multiplications), so neither the number of cores nor other work on them matters."""
 READ_ROWS = 16
 WRITE_ROWS = 64
 """Rows of a batch while reading prompts and while writing answers; always full, spare rows are copies."""
@@ -141,17 +142,18 @@ class Llama:
     def _read(self, ids: Array) -> tuple[Array, list[tuple[Array, Array]]]:
         """Hidden states ``[rows, length, width]``; each layer's keys and values ``[rows, heads, length, size]``."""
         rows, length = ids.shape
+        group = BUCKET if length % BUCKET == 0 else length
         hidden = np.triu(np.full((length, length), -np.inf, np.float32), 1)
         cos, sin = self.cos[:length], self.sin[:length]
-        x, memory = self.embedding[ids], []
+        x, memory = self.embedding[ids].reshape(-1, group, self.width), []
         for qkv, out, gate_up, down in self.blocks:
             split = (self._norm(x) @ qkv).reshape(rows, length, 3, self.heads, self.size).transpose(2, 0, 3, 1, 4)
             q, k, v = self._turn(split[0], cos, sin), self._turn(split[1], cos, sin), split[2]
             mix = _softmax(q @ k.swapaxes(-1, -2) + hidden) @ v
-            x = x + mix.swapaxes(1, 2).reshape(rows, length, self.width) @ out
+            x = x + mix.swapaxes(1, 2).reshape(-1, group, self.width) @ out
             x = self._mlp(x, gate_up, down)
             memory.append((k, v))
-        return x, memory
+        return x.reshape(rows, length, self.width), memory
 
     def _read_prompts(self, prompts: Sequence[tuple[int, ...]], length: int) -> tuple[Array, list[tuple[Array, Array]]]:
         """Last hidden states and memory of up to any number of prompts, read `READ_ROWS` at a time."""
