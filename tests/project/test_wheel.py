@@ -35,7 +35,7 @@ def test_the_wheel_holds_every_file_of_the_package(wheel: Path) -> None:
 
 def test_the_wheel_holds_the_weights_of_the_embedded_model(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
-        weights = [f for f in archive.infolist() if f.filename.endswith(".npz")]
+        weights = [f for f in archive.infolist() if f.filename.endswith(".safetensors")]
     assert weights and all(f.file_size < 1_000_000 for f in weights)
 
 
