@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tilth.errors import TilthError, UsageError
+from tilth.errors import UsageError
 from tilth.journal.budget import Budget
 from tilth.journal.keys import SHARED, request_hash, request_key
 from tilth.journal.store import Journal, Record
 from tilth.models.base import Model, ModelError, Reply, Request, Usage, as_messages
 from tilth.models.prices import cost
+from tilth.models.structured import with_parsed
 
 ANSWER_TOKENS = 512
 """Answer length assumed for the budget when a request sets no `max_tokens`."""
@@ -152,14 +154,15 @@ class Asker:
                 )
             self.journal.put(records)
         ordered = [replies[i] for i in range(len(keys))]
-        return [_parsed(r) for r in ordered] if request.schema is not None else ordered
+        return [with_parsed(r, request.schema) for r in ordered] if request.schema is not None else ordered
 
     async def _send(self, model: Model, request: Request) -> list[Reply]:
         usd, tokens = 0.0, 0
         if not model.local:
             guess = Usage(len(request.text) // 4, request.n * int(request.sampling.get("max_tokens") or ANSWER_TOKENS))
             usd, tokens = cost(model.name, guess, self._prices) or 0.0, guess.input + guess.output
-        async with self._slots:
+        # an endpoint bounds itself, and a call that waits for its retry must not hold a place there
+        async with contextlib.nullcontext() if getattr(model, "bounded", False) else self._slots:
             while not self.budget.reserve(usd, tokens):
                 async with self._settled:
                     await self._settled.wait()
@@ -228,16 +231,6 @@ def _reply(plain: Mapping[str, Any], key: str, identity: str) -> Reply:
     )  # fmt: skip
 
 
-def _parsed(reply: Reply) -> Reply:
-    from tilth.rows.jsonparse import json_value
-
-    try:
-        value, repaired = json_value(reply.text)
-    except ValueError:
-        return reply
-    return replace(reply, parsed=value, repaired=repaired)
-
-
 def _contiguous(indices: list[int]) -> list[list[int]]:
     runs: list[list[int]] = []
     for i in indices:
@@ -246,7 +239,3 @@ def _contiguous(indices: list[int]) -> list[list[int]]:
         else:
             runs.append([i])
     return runs
-
-
-FATAL = (TilthError,)
-"""Errors that end the run; everything else a recipe raises fails its row."""

@@ -30,6 +30,7 @@ class Harvest:
     kept: list[Candidate] = field(default_factory=list)
     dropped: list[tuple[Candidate, str]] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    notes: dict[str, float] = field(default_factory=dict)
     made: dict[str, int] = field(default_factory=dict)
     replies: list[Reply] = field(default_factory=list)
 
@@ -170,16 +171,22 @@ class ScopeContext:
 
     def take(self) -> Harvest:
         """Everything brought in since the last call, branches after their parent in the order of their creation."""
-        taken = Harvest(self.harvest.kept, self.harvest.dropped, self.harvest.skipped)
-        self.harvest.kept, self.harvest.dropped, self.harvest.skipped = [], [], []
+        taken = Harvest(self.harvest.kept, self.harvest.dropped, self.harvest.skipped, self.harvest.notes)
+        self.harvest.kept, self.harvest.dropped, self.harvest.skipped, self.harvest.notes = [], [], [], {}
         for child in self._branches.values():
             more = child.take()
             taken.kept += more.kept
             taken.dropped += more.dropped
             taken.skipped += more.skipped
+            for name, value in more.notes.items():
+                taken.notes[name] = taken.notes.get(name, 0) + value
         return taken
 
     # -- scopes
+    def note(self, name: str, value: float) -> None:
+        """See `Context.note`."""
+        self.harvest.notes[name] = self.harvest.notes.get(name, 0) + value
+
     def rng(self, *names: str | int) -> random.Random:
         """See `Context.rng`."""
         return random.Random(digest(self.seed, self.recipe.id, self.scope, list(names)))
@@ -204,12 +211,16 @@ class ScopeContext:
         contexts = [(item, self._item_context(name, i, item)) for i, item in enumerate(items)]
         tasks = [asyncio.ensure_future(fn(item, context)) for item, context in contexts]
         try:
-            return list(await asyncio.gather(*tasks))
-        except BaseException:
+            results = await asyncio.gather(
+                *tasks, return_exceptions=True
+            )  # answers in flight are paid for: let them land
+        finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            raise
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return results  # type: ignore[return-value]
 
     def _item_context(self, name: str, i: int, item: object) -> ScopeContext:
         child = self.branch(name, item.id if isinstance(item, Row) else i)

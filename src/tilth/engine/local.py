@@ -30,6 +30,9 @@ from tilth.rows.row import Row, digest, source_id
 SCAN_BYTES = 256 * 2**20
 """Seed files up to this size are read once before the first request, so that a bad line costs nothing."""
 
+ROWS_A_REQUEST = 2
+"""Seeds in work for each request in flight at an endpoint that bounds itself: the rest wait for retries or run their code."""
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -108,17 +111,16 @@ def run_plan(
     folder = RunFolder(out or plan.default_out())
     created = not folder.path.exists()
     folder.create()
+    frozen = _frozen(recipe, seeds, {r: m.identity for r, m in sorted(models.items())})
+    journal: Journal | None = None
     try:
-        frozen = {
-            "version": recipe_version(recipe),
-            "seeds": seeds.hash,
-            "models": {r: m.identity for r, m in sorted(models.items())},
-        }
-        _freeze(folder, plan, frozen)
         journal = Journal(folder.journal)
+        _freeze(folder, plan, frozen, journal)
     except TilthError:
+        if journal is not None:
+            journal.close()
         if created:
-            _remove_if_unused(folder)
+            _remove(folder)
         raise
     try:
         if fork is not None and journal.meta("forked") is None:
@@ -140,7 +142,7 @@ def open_models(plan: Plan, recipe: Recipe) -> dict[str, Model]:
     for role in roles:
         spec = plan.models.get(role) or plan.models["*"]
         if spec not in by_spec:
-            by_spec[spec] = open_model(spec, map=plan.map)
+            by_spec[spec] = open_model(spec, map=plan.map, settings={"concurrency": plan.concurrency})
         found[role] = by_spec[spec]
     return found
 
@@ -176,9 +178,13 @@ async def _run(
         progress=Progress(todo, quiet=quiet),
     )  # fmt: skip
     with _signals(runner):
-        await runner.run(seeds)  # type: ignore[arg-type]
-        if close:
-            await asyncio.gather(*(m.close() for m in {id(m): m for m in models.values()}.values()))
+        try:
+            await runner.run(seeds)  # type: ignore[arg-type]
+        except TilthError as stopped:
+            runner.stop(stopped)
+        finally:
+            if close:
+                await asyncio.gather(*(m.close() for m in {id(m): m for m in models.values()}.values()))
     seconds = before + time.monotonic() - start
     error = runner.error
     try:
@@ -198,7 +204,7 @@ async def _run(
         folder.write_json(folder.summary, summary)
         write_minimal_card(folder, plan, recipe, summary)
     except TilthError as failed:
-        return Result(folder, {}, failed.exit_code, failed)
+        return Result(folder, {}, failed.exit_code, error or failed)
     return Result(folder, summary, _exit_code(runner, numbers.failed), error)
 
 
@@ -216,9 +222,14 @@ def _state(runner: Runner) -> str:
     return "stopped: " + runner.error.found if runner.error is not None else "finished"
 
 
-def _freeze(folder: RunFolder, plan: Plan, frozen: Mapping[str, Any]) -> None:
-    """Write the plan into a new folder, or insist that it is the one frozen there."""
-    if folder.plan.is_file():
+def _frozen(recipe: Recipe, seeds: Seeds, identities: Mapping[str, str]) -> dict[str, Any]:
+    """The hashes that a run folder remembers."""
+    return {"version": recipe_version(recipe), "seeds": seeds.hash, "models": dict(identities)}
+
+
+def _freeze(folder: RunFolder, plan: Plan, frozen: Mapping[str, Any], journal: Journal) -> None:
+    """Write the plan into a folder where nothing was recorded yet, or insist that it is the one frozen there."""
+    if folder.plan.is_file() and not journal.empty():
         import yaml
 
         there = Plan.load(folder.plan)
@@ -267,12 +278,12 @@ def _brief(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _remove_if_unused(folder: RunFolder) -> None:
-    if not folder.journal.exists():
-        for name in ("tilth.json", "plan.yaml", ".lock"):
-            (folder.path / name).unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            folder.path.rmdir()
+def _remove(folder: RunFolder) -> None:
+    """Take a folder away that was made for a run that could not start."""
+    for name in ("tilth.json", "plan.yaml", ".lock", "journal.db", "journal.db-wal", "journal.db-shm"):
+        (folder.path / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        folder.path.rmdir()
 
 
 @contextlib.contextmanager
@@ -304,14 +315,14 @@ def replay(path: str | Path, out: str | Path, *, quiet: bool = True) -> Result:
     old = yaml.safe_load(there.plan.read_text(encoding="utf-8"))["frozen"]
     seeds = Seeds(plan, recipe)
     models: dict[str, Model] = {role: Recorded(identity) for role, identity in old["models"].items()}
-    frozen = {"version": recipe_version(recipe), "seeds": seeds.hash, "models": old["models"]}
+    frozen = _frozen(recipe, seeds, old["models"])
     changed = _differences({"seeds": old["seeds"]}, {"seeds": seeds.hash})
     if changed:
         raise UsageError("cannot replay: " + changed[0], where=str(path), todo="bring the seed file back")
     folder = RunFolder(out).create()
-    _freeze(folder, plan, frozen)
     journal = Journal(folder.journal)
     try:
+        _freeze(folder, plan, frozen, journal)
         journal.copy_answers(there.journal)
         return asyncio.run(_run(plan, recipe, frozen, seeds, models, folder, journal, quiet, True, close=False))
     finally:

@@ -67,9 +67,7 @@ def run_recipe(
         TilthError: the run cannot go on.
     """
     seeds = [r if isinstance(r, Row) else Row(r, source_id("memory", i)) for i, r in enumerate(rows)]
-    bound = (
-        dict.fromkeys(recipe.roles, models) if not isinstance(models, Mapping) else models
-    )
+    bound = dict.fromkeys(recipe.roles, models) if not isinstance(models, Mapping) else models
     own = journal or Journal(":memory:")
 
     async def go() -> Runner:

@@ -30,6 +30,7 @@ class Numbers:
     unfinished: int = 0
     levels: Counter[str] = field(default_factory=Counter)
     verdicts: dict[str, Counter[str]] = field(default_factory=dict)
+    notes: dict[str, float] = field(default_factory=dict)
 
     @property
     def candidates(self) -> int:
@@ -51,6 +52,8 @@ def count(journal: Journal) -> Numbers:
         numbers.failed += outcome.status == "failed"
         if outcome.status == "failed":
             numbers.failures[content["failed"][2].split(":")[0]] += 1
+        for name, value in content.get("notes", {}).items():
+            numbers.notes[name] = numbers.notes.get(name, 0) + value
         for _, reason in content.get("skipped", ()):
             numbers.skipped[reason] += 1
         numbers.kept += len(content.get("kept", ()))

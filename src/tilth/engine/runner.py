@@ -249,6 +249,8 @@ def _content(harvest: Harvest, row: Row | None, status: str, why: str) -> dict[s
         content["kept"] = [_plain(c) for c in harvest.kept]
     if harvest.dropped:
         content["dropped"] = [[*_plain(c), reason] for c, reason in harvest.dropped]
+    if harvest.notes:
+        content["notes"] = harvest.notes
     if harvest.skipped:
         content["skipped"] = [list(pair) for pair in harvest.skipped]
     if status == "skipped" and row is not None:

@@ -70,6 +70,7 @@ def run_summary(
         "seconds": round(seconds, 3),
         "levels": dict(sorted(numbers.levels.items())),
         "verdicts": {name: dict(sorted(c.items())) for name, c in sorted(numbers.verdicts.items())},
+        "notes": dict(sorted(numbers.notes.items())),
         "recipe": {"id": recipe.id, "family": recipe.family, "cites": list(recipe.cites), "makes": list(recipe.makes), "version": frozen["version"]},
         "models": dict(frozen["models"]),
         "seeds_hash": frozen["seeds"],

@@ -119,6 +119,8 @@ class Journal:
     def __init__(self, path: str | Path) -> None:
         self.path = str(path)
         self._lock: IO[str] | None = None
+        self._pending = 0
+        self._since = 0.0
         if self.path != ":memory:":
             _refuse_network(Path(path))
             self._lock = _lock(Path(path).with_name(".lock"))
@@ -127,8 +129,6 @@ class Journal:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(_TABLES)
-        self._pending = 0
-        self._since = 0.0
         found = self.meta("version")
         if found is None:
             self.set_meta("version", VERSION)
@@ -200,6 +200,11 @@ class Journal:
             "INSERT OR REPLACE INTO outcomes VALUES (?,?,?,?,?)",
             [(outcome.seed, outcome.part, outcome.scope, outcome.status, orjson.dumps(outcome.content))],
         )
+
+    def empty(self) -> bool:
+        """Whether nothing was recorded yet."""
+        query = "SELECT EXISTS (SELECT 1 FROM requests) OR EXISTS (SELECT 1 FROM outcomes)"
+        return not self._db.execute(query).fetchone()[0]
 
     def finished(self) -> set[int]:
         """Indices of the seeds that need no more work (done or skipped)."""
@@ -289,6 +294,8 @@ class Journal:
         try:
             yield
         except sqlite3.Error as error:
+            if self._pending and not self._db.in_transaction:
+                self._pending = 0  # SQLite rolled the open batch back by itself, as it does on a full disk
             raise DiskError(
                 f"the journal cannot be written ({error})", where=self.path,
                 todo="free space or mend permissions, then run the same command again",

@@ -80,6 +80,11 @@ class Reply:
         """Whether the answer was cut off by length (never trusted whole)."""
         return self.finish_reason == "length"
 
+    @property
+    def problem(self) -> str:
+        """Why the answer cannot be used whole: ``cut`` or ``empty``; an empty string when it can."""
+        return "cut" if self.cut else "" if self.text.strip() else "empty"
+
 
 @runtime_checkable
 class Model(Protocol):
@@ -119,5 +124,7 @@ class ModelError(Exception):
 
 def as_messages(prompt: str | Sequence[Message], system: str | None = None) -> tuple[Message, ...]:
     """A string becomes one user turn; `system`, when given and not empty, becomes the first turn."""
-    turns: list[Message] = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else [dict(m) for m in prompt]
+    turns: list[Message] = (
+        [{"role": "user", "content": prompt}] if isinstance(prompt, str) else [dict(m) for m in prompt]
+    )
     return tuple([{"role": "system", "content": system}, *turns] if system else turns)

@@ -108,6 +108,10 @@ class Context(Protocol):
         """Leave one seed of a pool out, counted with its reason."""
         ...
 
+    def note(self, name: str, value: float) -> None:
+        """Add to a figure of the run that belongs to no row; `summary.json` shows the sums under `notes`."""
+        ...
+
     def rng(self, *names: str | int) -> random.Random:
         """Random numbers that depend only on run seed, method, row and `names`."""
         ...

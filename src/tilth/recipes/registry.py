@@ -14,6 +14,7 @@ from tilth.errors import InputError, UsageError, did_you_mean
 from tilth.recipes.recipe import Recipe
 from tilth.registry import Registry
 
+METHODS = Path(__file__).parent
 RECIPES = Registry(
     "recipes",
     {
@@ -46,18 +47,14 @@ def load_recipe(name: str) -> Recipe:
 
 def recipe_version(recipe: Recipe) -> str:
     """Hash of the code behind a recipe: its module, the modules beside it that it imports, and tilth's version."""
-    file = Path(inspect.getsourcefile(recipe.fn) or "")
-    beside = (
-        {file} if (inspect.getmodule(recipe.fn) or sys).__name__.startswith("tilth.") else _with_helpers(file, set())
-    )
     hasher = hashlib.blake2b(__version__.encode(), digest_size=8)
-    for path in sorted(beside):
-        hasher.update(path.name.encode() + b"\0" + (path.read_bytes() if path.is_file() else b""))
+    for path in sorted(_with_helpers(Path(inspect.getsourcefile(recipe.fn) or ""), set())):
+        hasher.update(path.name.encode() + b"\0" + path.read_bytes())
     return hasher.hexdigest()
 
 
 def _with_helpers(file: Path, found: set[Path]) -> set[Path]:
-    """`file` and, transitively, the files of the same folder that it imports."""
+    """`file` and, transitively, what it imports from its own folder or from the methods of this package."""
     if file in found or not file.is_file():
         return found
     found.add(file)
@@ -66,7 +63,10 @@ def _with_helpers(file: Path, found: set[Path]) -> set[Path]:
         if isinstance(node, ast.ImportFrom):
             names = [node.module] if node.module else [a.name for a in node.names]
         for name in names:
-            _with_helpers(file.parent / f"{name.split('.')[0]}.py", found)
+            if name.startswith("tilth.recipes.") and name.count(".") > 2:
+                _with_helpers(METHODS.joinpath(*name.split(".")[2:]).with_suffix(".py"), found)
+            elif "." not in name:
+                _with_helpers(file.parent / f"{name}.py", found)
     return found
 
 

@@ -115,7 +115,7 @@ async def constitutional_ai(
     revise_by, choose_by = read_constitution(constitution)
     sampling: dict[str, Any] = {"temperature": temperature, "max_tokens": max_tokens}
     first = await ctx.ask("generator", row["prompt"], **sampling)
-    if problem := _not_whole(first):
+    if problem := first.problem:
         ctx.drop(ctx.make({**row, "completion": first.text}, by=first), f"reply:{problem}")
         return
     text, chain, asked = first.text.strip(), [], [first]
@@ -135,7 +135,7 @@ async def constitutional_ai(
         asked += [critique, revised]
         parsed = sections(revised.text, ["Revision"])
         after = parsed["Revision"].strip() if parsed else ""
-        state = _not_whole(revised) or ("unparsed" if not parsed else "unchanged" if after == text else "revised")
+        state = revised.problem or ("unparsed" if not parsed else "unchanged" if after == text else "revised")
         chain.append(
             {"principle": index, "critique": said, "revision": after if state == "revised" else text, "state": state}
         )
@@ -178,7 +178,7 @@ async def _pair(
             chances.append(chance_of_a(reply, think=think))
         return replies, chances[0], None if chances[1] is None else 1 - chances[1]
 
-    problem = _not_whole(a) or _not_whole(b) or ("identical" if a.text.strip() == b.text.strip() else "")
+    problem = a.problem or b.problem or ("identical" if a.text.strip() == b.text.strip() else "")
     votes = [] if problem else await ctx.each(questions, judged, name=f"judge-{number}")
     soft, verdict = preference([(x, y) for _, x, y in votes])
     first_wins = soft is not None and soft >= 0.5
@@ -233,7 +233,3 @@ def chance_of_a(reply: Reply, *, think: bool) -> float | None:
         return mass["A"] / sum(mass.values())
     letter = label(reply.text, ["A", "B"])
     return None if letter is None else float(letter == "A")
-
-
-def _not_whole(reply: Reply) -> str:
-    return "cut" if reply.cut else "" if reply.text.strip() else "empty"

@@ -7,7 +7,6 @@ length or is empty is dropped with that reason, never trusted whole.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 from tilth.recipes.recipe import Candidate, Context, recipe
 from tilth.rows.row import Row
@@ -32,15 +31,17 @@ async def complete(
     keep_cut: bool = False,
 ) -> AsyncIterator[Candidate]:
     """Ask for `n` answers to each prompt and keep the whole ones."""
-    asked: dict[str, Any] = {
-        "temperature": temperature,
-        "top_p": top_p,
-        "max_tokens": max_tokens,
-        "stop": stop,
-    }
-    sampling = {k: v for k, v in asked.items() if v is not None}
     chat = "prompt" not in row
-    for reply in await ctx.sample("generator", row["messages" if chat else "prompt"], n, system=system, **sampling):
+    for reply in await ctx.sample(
+        "generator",
+        row["messages" if chat else "prompt"],
+        n,
+        system=system,
+        temperature=temperature,
+        top_p=top_p,
+        max_tokens=max_tokens,
+        stop=stop,
+    ):
         if chat:
             columns = {**row, "messages": [*row["messages"], {"role": "assistant", "content": reply.text}]}
         elif isinstance(row["prompt"], str):
@@ -48,9 +49,7 @@ async def complete(
         else:
             columns = {**row, "completion": [{"role": "assistant", "content": reply.text}]}
         made = ctx.make(columns, of=row, by=reply)
-        if not reply.text.strip():
-            ctx.drop(made, "complete:empty")
-        elif reply.cut and not keep_cut:
-            ctx.drop(made, "complete:cut")
+        if reply.problem and not (reply.cut and keep_cut):
+            ctx.drop(made, f"complete:{reply.problem}")
         else:
             yield made

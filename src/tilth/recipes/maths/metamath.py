@@ -206,10 +206,8 @@ async def metamath(
 
 def _bad_rewrite(reply: Reply, question: str) -> str | None:
     text = reply.text.strip()
-    if reply.cut:
-        return "rewrite:cut"
-    if not text:
-        return "rewrite:empty"
+    if reply.problem:
+        return f"rewrite:{reply.problem}"
     return "rewrite:unchanged" if text == question.strip() else None
 
 
