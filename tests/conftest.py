@@ -36,6 +36,7 @@ BUDGETS = {
     "project": 90,
     "recipes": 60,
     "report": 60,
+    "select": 60,
     "train": 120,
     "verify": 60,
 }
