@@ -1,8 +1,8 @@
 """The published formulas written down plainly, one point at a time: what `speed.py` compares with.
 
 Fixed points by iteration to 1e-12, a p x p inverse in each step of the general setting, accuracy by numerical
-integration of the normal density's tail (good to about 1e-8). The known mistakes are corrected where that costs nothing,
-so that the results can be compared; the work done a point is that of the published code.
+integration of the normal density's tail (good to about 1e-8). The known mistakes are corrected where that costs
+nothing, so that the results can be compared; the work done a point is that of the published code.
 """
 
 from __future__ import annotations

@@ -27,6 +27,10 @@ Array = NDArray[np.float64]
 DIMENSION = 100
 """Whitened dimensions at most; the mapping was validated at about this number."""
 BUCKETS = 4096
+BASIS_ROWS = 5_000
+"""Real texts at most from which weights and directions are taken, evenly spaced."""
+BLOCK = 2_000
+"""Texts hashed at a time, so that memory does not grow with the file."""
 DRAWS = 80
 _WORD = re.compile(r"\w+")
 
@@ -41,18 +45,30 @@ def text_features(real: Sequence[str], fake: Sequence[str], p: int = DIMENSION, 
 
     Returns:
         (n, p) and (m, p), not yet whitened.
+
+    Raises:
+        InputError: fewer than two real texts.
     """
-    counts = [
-        np.stack([_hashed(t) for t in part]) if part else np.zeros((0, BUCKETS), np.float32) for part in (real, fake)
-    ]
-    seen = (counts[0] > 0).sum(axis=0)
-    idf = np.log((1 + len(real)) / (1 + seen)).astype(np.float32) + 1
-    for part in counts:
-        np.log1p(part, out=part)
-        part *= idf
-        part /= np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12)
-    basis = _leading(counts[0], min(p, len(real) - 1, BUCKETS), seed)
-    return (counts[0] @ basis).astype(np.float64), (counts[1] @ basis).astype(np.float64)
+    if len(real) < 2:
+        raise InputError(f"{len(real)} real texts", todo="give at least 10 real rows")
+    some = np.stack([_hashed(t) for t in real[:: -(-len(real) // BASIS_ROWS)]])
+    idf = (np.log((1 + len(some)) / (1 + (some > 0).sum(axis=0))) + 1).astype(np.float32)
+    basis = _leading(_weighted(some, idf), min(p, len(some) - 1, BUCKETS), seed)
+
+    def project(texts: Sequence[str]) -> Array:
+        out = np.empty((len(texts), basis.shape[1]))
+        for start in range(0, len(texts), BLOCK):
+            block = np.stack([_hashed(t) for t in texts[start : start + BLOCK]])
+            out[start : start + BLOCK] = _weighted(block, idf) @ basis
+        return out
+
+    return project(real), project(fake)
+
+
+def _weighted(counts: NDArray[np.float32], idf: NDArray[np.float32]) -> NDArray[np.float32]:
+    """TF-IDF with logarithmic counts, each row of length 1."""
+    rows = np.log1p(counts) * idf
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))
 
 
 def _hashed(text: str) -> NDArray[np.float32]:
