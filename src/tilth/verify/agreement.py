@@ -74,7 +74,7 @@ def semantic_entropy(counts: Iterable[int]) -> float:
         counts: answers in each cluster; zeros are ignored.
 
     Returns:
-        -sum p ln p; 0 for one cluster or none. Counts 4, 4, 1, 1 give 1.193.
+        -sum p ln p; 0 for one cluster or none. Counts 4, 4, 1, 1 give 1.1935.
 
     Source:
         Kuhn, Gal and Farquhar 2023, arXiv:2302.09664, the discrete estimate.

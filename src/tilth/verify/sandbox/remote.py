@@ -213,7 +213,9 @@ class Link:
 
     def name(self, name: str) -> Any:
         """What the program calls `name`."""
-        return self.ask(op="name", name=name)
+        found = self.ask(op="name", name=name)
+        self.calls += not isinstance(found, Remote)
+        return found
 
     def call(self, remote: Remote, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         """Call a function of the program; arguments that it changed in place are changed here too."""

@@ -1,7 +1,7 @@
 """The tester process T: forks the model process, then reads the tests, runs them against stand-ins, and says
 what happened.
 
-Runs inside the sandbox, with the standard library alone, as ``python -I -S tester.py``. The tests arrive on a
+Runs inside the sandbox, with the standard library alone, imported by ``python -I -S -c``. The tests arrive on a
 descriptor that the model process never holds, and the verdict leaves on another one. What the model process
 returns is plain data; values are compared here, so that an object that calls itself equal to everything is
 equal to nothing.
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     Outcome = tuple[str, str, str]
 else:
-    sys.path.insert(0, __file__.rpartition("/")[0])
     import program
     import remote
     import wire
@@ -235,7 +234,3 @@ def started(link: remote.Link) -> Outcome | None:
         name = type(error).__name__[:60]
         return "fail", "assertion" if name == "AssertionError" else name, str(error)[:500]
     return "fail", "protocol", ""
-
-
-if __name__ == "__main__":
-    main()
