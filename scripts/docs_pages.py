@@ -54,19 +54,17 @@ def recipe_facts(id: str) -> str:
         ("A seed has", _code(recipe.takes)),
         ("A row has", _code(recipe.makes)),
         ("Roles", _code([*recipe.roles, *(f"{role} (optional)" for role in recipe.optional_roles)])),
+        ("Settings (`--set`)", _code(f"{p.name}={p.default}" for p in recipe.params.values())),
         ("Wordings (`--set prompt.NAME=@file`)", _code(p.name for p in recipe.prompts)),
         ("Sees", "all seeds at once (a pool)" if recipe.pool else "one seed at a time"),
         ("Source", "; ".join(recipe.cites)),
     ]
     lines = ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in facts if value)]
-    if recipe.params:
-        lines += ["", "| setting | default |", "|---|---|"]
-        lines += [f"| `{p.name}` | `{p.default}` |" for p in recipe.params.values()]
     return "\n".join(lines)
 
 
 def _code(words: Any) -> str:
-    return ", ".join(f"`{word}`" for word in words).replace("|", "\\|")
+    return ", ".join(" or ".join(f"`{name}`" for name in word.split("|")) for word in words)
 
 
 def on_files(files: Any, config: Any) -> Any:
