@@ -29,10 +29,13 @@ RANGES: dict[str, tuple[float, float, bool, str]] = {
 def fault(name: str, values: Array) -> tuple[int, str] | None:
     """The first value of parameter `name` that lies outside its range: its flat index and what is wrong with it."""
     low, high, open_end, words = RANGES[name]
+    if not values.size:
+        return None
+    least, most = float(values.min()), float(values.max())
+    if (least > low if open_end else least >= low) and most <= high and np.isfinite([least, most]).all():
+        return None
     with np.errstate(invalid="ignore"):
         bad = ~(np.isfinite(values) & (values > low if open_end else values >= low) & (values <= high))
-    if not bad.any():
-        return None
     index = int(np.argmax(bad.ravel()))
     return index, f"{name} is {values.ravel()[index]:g}, it must be {words}"
 

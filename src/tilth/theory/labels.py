@@ -43,8 +43,13 @@ def prune(epsilon: ArrayLike, rho: ArrayLike, phi: ArrayLike) -> Labels:
     Raises:
         InputError: a value lies outside [0, 1].
     """
-    eps, r, f = numbers(epsilon=epsilon, rho=rho, phi=phi)
-    return Labels(alpha=f * (1 - eps) + r * eps, lam=f * (1 - eps) - r * eps)
+    return kept(*numbers(epsilon=epsilon, rho=rho, phi=phi))
+
+
+def kept(epsilon: Array, rho: Array, phi: Array) -> Labels:
+    """`prune` of checked arrays."""
+    right, wrong = phi * (1 - epsilon), rho * epsilon
+    return Labels(alpha=right + wrong, lam=right - wrong)
 
 
 def critical_noise(rho: ArrayLike, phi: ArrayLike) -> Array:

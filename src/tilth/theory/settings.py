@@ -25,11 +25,11 @@ from tilth.errors import InputError, UsageError, did_you_mean
 from tilth.theory.arguments import Array, numbers
 from tilth.theory.assemble import Gram, Traces, moments, shared_moments, synthetic_moments
 from tilth.theory.fixed_point import resolvent, solve_shared, solve_spectrum, solve_wishart
-from tilth.theory.labels import prune
+from tilth.theory.labels import kept
 from tilth.theory.prediction import Prediction
 from tilth.theory.spectrum import Spectrum
 
-CHUNK = 8192
+CHUNK = 12_288
 """Points worked on at once, so that a dozen arrays stay in the processor's cache."""
 _LEAST = 1e-9
 """A generator fitted on no samples at all is taken as the limit of ever fewer."""
@@ -199,8 +199,7 @@ def _over(
     kernel: Kernel, points: dict[str, Array], epsilon: ArrayLike, rho: ArrayLike, phi: ArrayLike, chunk: int
 ) -> Prediction:
     """Run `kernel` over the broadcast points, a cache-sized chunk at a time; what does not vary stays scalar."""
-    labels = prune(epsilon, rho, phi)
-    points = {**points, "alpha": labels.alpha, "lam": labels.lam}
+    points = {**points, **dict(zip(("epsilon", "rho", "phi"), numbers(epsilon=epsilon, rho=rho, phi=phi), strict=True))}
     try:
         shape = np.broadcast_shapes(*[v.shape for v in points.values()])
     except ValueError as error:
@@ -214,13 +213,16 @@ def _over(
         part = slice(start, min(start + chunk, size))
         q = {k: v if v.ndim == 0 else v[part] for k, v in flat.items()}
         n, m = q.pop("n"), q.pop("m")
+        labels = kept(q.pop("epsilon"), q.pop("rho"), q.pop("phi"))
         total = n + m
         some = total > _LEAST
         N = np.where(some, total, 1.0)
-        m1, variance = kernel(e=q["p"] / N, pi=n / N, **q)
+        m1, variance = kernel(labels.alpha, labels.lam, e=q["p"] / N, pi=n / N, **q)
         # With no sample at all, or none kept and none real, nothing is learnt: w = 0.
-        learnt = some & ((n > 0) | (q["alpha"] * q["weight"] > 0))
-        found = Prediction.of(np.where(learnt, m1, 0.0), np.where(learnt, variance, 0.0))
+        learnt = some & ((n > 0) | (labels.alpha * q["weight"] > 0))
+        if not learnt.all():
+            m1, variance = np.where(learnt, m1, 0.0), np.where(learnt, variance, 0.0)
+        found = Prediction.of(m1, variance)
         for row, value in zip(out, (found.accuracy, found.risk, found.m1, found.m2), strict=True):
             row[part] = value
     accuracy, risk, m1, m2 = (x.reshape(shape) for x in out)
