@@ -55,7 +55,7 @@ bench: setup ## every figure that the documents quote
 	@set -e; for file in $$(grep -rl --include=*.py --exclude=client.py __main__ benchmarks | sort); do echo "== $$file"; $(BIN)/python $$file; done
 
 docs: setup ## the site, in site/
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean: ## forget the environment and everything that was built
 	rm -rf $(VENV) site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
