@@ -33,6 +33,7 @@ from tilth.rows.row import Row
 from tilth.rows.text import prompt_text
 from tilth.rows.verdict import FAIL, PASS, UNKNOWN, Verdict
 from tilth.verify.parse import label
+from tilth.verify.replies import speaks_as_ai
 
 ROUNDS = 4
 """The paper evolves for four rounds."""
@@ -157,7 +158,6 @@ Answer with one line: Equal or Not Equal.""",
 OPERATORS = {p.name: p for p in (CONSTRAINT, DEEPEN, CONCRETE, REASONING, COMPLICATE, BREADTH)}
 """The operators, by name (the paper has these six)."""
 
-_ASSISTANT = re.compile(r"\b(?:as an ai\b|as a language model\b|i(?:'m| am) (?:an ai|a language model)\b)", re.I)
 _SORRY = re.compile(r"\bi'?m sorry\b|\bi am sorry\b", re.I)
 
 
@@ -191,7 +191,7 @@ def h2o_problem(text: str, parent: str) -> str | None:
         return "h2o:newlines"
     if text.count("\n-") > H2O_DASHES and text.count("\n-") == lines:
         return "h2o:dashes"
-    if _ASSISTANT.search(text):
+    if speaks_as_ai(text):
         return "h2o:assistant"
     return "h2o:sorry" if len(text) < H2O_SORRY and _SORRY.search(text) and not _SORRY.search(parent) else None
 

@@ -31,6 +31,7 @@ from tilth.rows.text import prompt_text
 from tilth.rows.verdict import UNKNOWN, Verdict, decide
 from tilth.verify.math import check_answer
 from tilth.verify.parse import label
+from tilth.verify.replies import is_refusal
 
 STRONG_SHARE = 0.2
 """Share of questions for the stronger teacher: 1 M of 5 M (the paper)."""
@@ -76,10 +77,6 @@ FINAL_LINE = Prompt("final_line", "{question}\n\nLet the last line be `Answer:` 
 _OPTION = re.compile(r"(?:^|[\s(\[])[A-Ea-e1-5][).\]:][ \t]+\S", re.M)
 _REASON = re.compile(r"\bhow (?:many|much|long|far|old)\b|\bcalculate\b|\bprove\b|\bsolve\b|\bwork out\b", re.I)
 _NUMBER = re.compile(r"\d")
-_REFUSAL = re.compile(
-    r"\W*(?:i(?:'m| am) (?:very |so |really )?sorry|sorry,|i (?:can(?:no|')t|cannot|am unable|won'?t)\b|as an ai\b)",
-    re.I,
-)
 WHEN_WRONG = ("drop", "flag", "ignore")
 """What becomes of an answer that contradicts the label."""
 
@@ -153,7 +150,7 @@ def reply_problem(reply: Reply | None, verdicts: list[Verdict]) -> str | None:
     text = reply.text.strip()
     if reply.cut or not text:
         return "reply:cut" if reply.cut else "reply:empty"
-    return "reply:refusal" if _REFUSAL.match(text) else decide(verdicts)
+    return "reply:refusal" if is_refusal(text) else decide(verdicts)
 
 
 @recipe(
