@@ -28,6 +28,7 @@ RECIPES = Registry(
         "rejection-sampling": "tilth.recipes.maths.rejection_sampling:rejection_sampling",
         "self-consistency": "tilth.recipes.maths.self_consistency:self_consistency",
         "constitutional-ai": "tilth.recipes.align.constitutional_ai:constitutional_ai",
+        "alpaca": "tilth.recipes.instruct.alpaca:alpaca",
     },
 )
 

@@ -240,7 +240,7 @@ async def self_instruct(
                 reason = f"instruction:{problem}" if problem else None
                 if reason is None and len(machine) >= target:
                     reason = "target:reached"
-                verdicts = [] if reason else [_novelty(pool, instruction, members)]
+                verdicts = [] if reason else [novelty_verdict(pool, instruction, members)]
                 reason = reason or decide(verdicts)
                 if reason is None:
                     pool.add(instruction)
@@ -283,7 +283,8 @@ def _turns(text: str, raw: bool) -> str | list[dict[str, str]]:
     return [{"role": "raw", "content": text}] if raw else text
 
 
-def _novelty(pool: Novelty, text: str, members: Sequence[str]) -> Verdict:
+def novelty_verdict(pool: Novelty, text: str, members: Sequence[str]) -> Verdict:
+    """Whether a text is novel in a pool, with the nearest members (their texts in `members`) as evidence."""
     above = pool.check_above(text)
     if above is not None:
         evidence: dict[str, Any] = {"nearest": [{"text": members[above[1]], "rouge_l": round(above[0], 4)}]}

@@ -9,6 +9,7 @@ markers count at line start only, so that "Example" inside a text does not split
 
 from __future__ import annotations
 
+import functools
 import random
 import re
 import string
@@ -29,7 +30,6 @@ PROGRAM = "Write a program"
 MAX_INSTANCES = 5
 """Instances kept of one task, drawn at random (released code)."""
 
-_KEYWORD = re.compile(rf"\b({'|'.join(KEYWORDS)})\b", re.I)
 _NUMBER = re.compile(r"^[ \t]*(?:\*\*)?(\d{1,3})[ \t]?[.)](?:\*\*)?[ \t]+", re.M)
 _EXAMPLE = re.compile(
     r"^[ \t#*]*example[ \t]*\d*[ \t]*[.:)]*\**[ \t]*$|^[ \t#*]*example[ \t]*\d+[ \t]*[.:)]\**[ \t]*", re.I | re.M
@@ -43,8 +43,12 @@ Instance = tuple[str, str]
 """(input, output); the input may be empty."""
 
 
-def instruction_problem(text: str) -> str | None:
+def instruction_problem(text: str, keywords: tuple[str, ...] = KEYWORDS) -> str | None:
     """Why a text is no instruction for a text model, or None.
+
+    Args:
+        text: the instruction.
+        keywords: words that ask for what a text model cannot do.
 
     Returns:
         ``short``, ``long``, ``keyword:<word>``, ``program``, ``punctuation`` or ``non-ascii``: the first that applies.
@@ -54,13 +58,18 @@ def instruction_problem(text: str) -> str | None:
         return "short"
     if words > MAX_WORDS:
         return "long"
-    if keyword := _KEYWORD.search(text):
+    if keyword := _keyword(keywords).search(text):
         return f"keyword:{keyword[1].lower().replace(' ', '-')}"
     if text.startswith(PROGRAM):
         return "program"
     if text[0] in string.punctuation:
         return "punctuation"
     return None if text[0].isascii() else "non-ascii"
+
+
+@functools.cache
+def _keyword(words: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(rf"\b({'|'.join(words)})\b", re.I)
 
 
 def is_classification(row: Mapping[str, Any]) -> bool:
