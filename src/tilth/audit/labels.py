@@ -38,7 +38,8 @@ class Label:
 def read_labels(path: str | Path) -> list[Label]:
     """The labels of a JSON Lines file (``id, label`` and optionally ``annotator, at``), in order.
 
-    Lines whose label is still null or empty, as `tilth audit` writes them, are left out.
+    Lines whose label is still null or empty, as `tilth audit` writes them, are left out. A line with ``"undo": true``
+    takes back what the same annotator said of the row in the lines before.
 
     Raises:
         InputError: a line is not such a label.
@@ -48,8 +49,26 @@ def read_labels(path: str | Path) -> list[Label]:
         lines = path.read_bytes().splitlines()
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", where=str(path), todo="check the path") from error
-    found = (_label(line, f"{path}, line {i}") for i, line in enumerate(lines, 1) if line.strip())
-    return [label for label in found if label is not None]
+    found: dict[int, Label] = {}
+    for i, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        if b'"undo"' in line and (gone := _undone(line)) is not None:
+            found = {at: label for at, label in found.items() if (label.id, label.annotator) != gone}
+        elif (label := _label(line, f"{path}, line {i}")) is not None:
+            found[i] = label
+    return list(found.values())
+
+
+def _undone(line: bytes) -> tuple[str, str] | None:
+    """Row and annotator of a line that takes a label back."""
+    try:
+        value = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(value, dict) or value.get("undo") is not True:
+        return None
+    return str(value.get("id")), str(value.get("annotator") or "")
 
 
 def _label(line: bytes, where: str) -> Label | None:
@@ -82,19 +101,37 @@ def as_label(value: Label | Mapping[str, Any], where: str = "labels") -> Label:
     return found
 
 
-def add_label(path: str | Path, id: str, label: str, annotator: str = "") -> Label:
+def add_label(path: str | Path, id: str, label: str, annotator: str = "", *, blind: bool | None = None) -> Label:
     """Append one label with the time; nothing that stands in the file is changed.
+
+    Args:
+        path: of the labels.
+        id, label, annotator: see `Label`.
+        blind: whether the annotator had not seen what the verifiers said; not written when None.
 
     Raises:
         InputError: the label is none of right, wrong, unsure.
         DiskError: the file cannot be written.
     """
-    found = as_label(
-        {"id": id, "label": label, "annotator": annotator, "at": datetime.now(UTC).isoformat(timespec="seconds")}
-    )
-    line = orjson.dumps({"id": found.id, "label": found.label, "annotator": found.annotator, "at": found.at}) + b"\n"
-    append_line(Path(path), line)
+    found = as_label({"id": id, "label": label, "annotator": annotator, "at": now()})
+    entry: dict[str, Any] = {"id": found.id, "label": found.label, "annotator": found.annotator, "at": found.at}
+    append_line(Path(path), orjson.dumps(entry if blind is None else {**entry, "blind": blind}) + b"\n")
     return found
+
+
+def undo_label(path: str | Path, id: str, annotator: str = "") -> None:
+    """Append a line that takes back all that an annotator said of a row; the earlier lines stay.
+
+    Raises:
+        DiskError: the file cannot be written.
+    """
+    entry = {"id": id, "label": None, "annotator": annotator, "at": now(), "undo": True}
+    append_line(Path(path), orjson.dumps(entry) + b"\n")
+
+
+def now() -> str:
+    """The time for a record: UTC, ISO 8601, whole seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def append_line(path: Path, line: bytes) -> None:

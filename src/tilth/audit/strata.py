@@ -50,8 +50,8 @@ def sample(kept_ids: Iterable[str], dropped_ids: Iterable[str], size: int = 200,
         raise InputError("there are no rows to sample", todo="run a recipe or a verifier first")
     refuse_overlap(kept, dropped)
     take_kept, take_dropped = _allocate(len(kept), len(dropped), size)
-    chosen = [Sampled(i, "kept") for i in _ranked(kept, seed)[:take_kept]]
-    chosen += [Sampled(i, "dropped") for i in _ranked(dropped, seed)[:take_dropped]]
+    chosen = [Sampled(i, "kept") for i in ranked(kept, seed)[:take_kept]]
+    chosen += [Sampled(i, "dropped") for i in ranked(dropped, seed)[:take_dropped]]
     return sorted(chosen, key=lambda s: digest("audit-order", seed, s.id))
 
 
@@ -66,7 +66,8 @@ def refuse_overlap(kept: Iterable[str], dropped: Iterable[str]) -> None:
         raise InputError(f"{len(both)} rows are both kept and dropped, such as '{min(both)}'", todo="give each id once")
 
 
-def _ranked(ids: list[str], seed: int) -> list[str]:
+def ranked(ids: list[str], seed: int) -> list[str]:
+    """Ids in the order in which they are drawn, see `sample`."""
     return sorted(ids, key=lambda i: digest("audit", seed, i))
 
 
