@@ -14,12 +14,15 @@ The determinant h of the fixed-point map is likewise a sum of positive terms, he
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from tilth.theory.arguments import Array
 from tilth.theory.fixed_point import positive_root
+
+Energy = Callable[[Array, Array, Array], tuple[Array, Array]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,10 @@ class Gram:
     g11: Array
     g12: Array
     g22: Array
+
+    def form(self, v11: Array, v12: Array, v22: Array) -> Array:
+        """v' (this) v from (v1^2, 2 v1 v2, v2^2)."""
+        return v11 * self.g11 + v12 * self.g12 + v22 * self.g22
 
     @staticmethod
     def turned(along: Array, cross: Array, across: Array, *, mu: Array, beta: Array, orth: Array) -> Gram:
@@ -48,7 +55,7 @@ class Traces:
 
 def moments(
     alpha: Array, lam: Array, pi: Array, gamma: Array, weight: Array, d: Array, ds: Array, traces: Traces,
-    G: Gram, G2: Gram, Gc: Gram,
+    G: Gram, energy: Energy,
 ) -> tuple[Array, Array]:  # fmt: skip
     """m1 and the variance for a generator that is independent of the real training samples.
 
@@ -61,7 +68,8 @@ def moments(
         pi, gamma, weight: real share, ridge, weight.
         d, ds: the fixed point.
         traces: of D^-2.
-        G, G2, Gc: U'fU for f = D^-1, D^-2 and C D^-2, with mu_b and C not yet scaled by the weight.
+        G: U'D^-1 U, with mu_b not yet scaled by the weight.
+        energy: (v1^2, 2 v1 v2, v2^2) to v'U'D^-2 U v and v'U'C D^-2 U v, with mu_b and C not yet scaled.
 
     Returns:
         m1 and variance.
@@ -77,15 +85,13 @@ def moments(
     v1 = (k * (1 + ell * g22) - k * r * g12) * delta
     v2 = (r * (1 + k * g11) - k * ell * g12) * delta * root
     m1, m1s = k * s11 + r * s12, k * s12 + r * s22
-    v12, v11, v22 = 2 * v1 * v2, v1 * v1, v2 * v2
-    plain = v11 * G2.g11 + v12 * G2.g12 + v22 * G2.g22
-    turned = weight * (v11 * Gc.g11 + v12 * Gc.g12 + v22 * Gc.g22)
+    plain, turned = energy(v1 * v1, 2 * v1 * v2, v2 * v2)
     lt3, at3 = ell * t3, 1 + A * t3
     h = (1 + gamma * t1) * at3 + lt3 * (1 + gamma * t3)
     T1 = k * (t1 * at3 + lt3 * t3)
     T2 = shrink * t3 * (1 + d)
     residual = alpha * m1s * m1s - 2 * root * lam * m1s + weight * alpha
-    variance = (T1 * (1 - m1) ** 2 + (1 + d) * (at3 * plain + lt3 * turned) + T2 * residual) / h
+    variance = (T1 * (1 - m1) ** 2 + (1 + d) * (at3 * plain + weight * lt3 * turned) + T2 * residual) / h
     return m1, variance
 
 

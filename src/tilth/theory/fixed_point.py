@@ -28,8 +28,9 @@ _TINY = 1e-300
 
 def positive_root(a: Array, b: Array, c: Array) -> Array:
     """The positive root of a x^2 + b x - c = 0 for a, c >= 0 without cancellation (0 where c = 0 and b > 0)."""
-    falls, sum_ = b >= 0, np.sqrt(b * b + 4 * a * c) + np.abs(b)
-    return np.where(falls, 2 * c, sum_) / np.maximum(np.where(falls, sum_, 2 * a), _TINY)
+    half = b * 0.5
+    size, falls = np.sqrt(half * half + a * c) + np.abs(half), half >= 0
+    return np.where(falls, c, size) / np.maximum(np.where(falls, size, a), _TINY)
 
 
 def isotropic(e: Array, total: Array, gamma: Array) -> Array:
@@ -162,17 +163,18 @@ def solve_wishart(*, e: Array, pi: Array, a: Array, gamma: Array, weight: Array,
 
 def _wishart_step(d: Array, c: Array, e: Array, pi: Array, a: Array, gamma: Array, weight: Array) -> Array:
     """The next d: the root with P replaced by the S d/(T+d) that has its value and slope at d."""
-    one = 1 + c * d
-    t = _companion(d, one, weight)
+    one, wd = 1 + c * d, weight * d
+    t = positive_root(weight, one - wd, d)
     ds = weight * t
-    slope_t = (1 + ds - c * t) / (one + 2 * ds - weight * d)
-    real, fake = pi / (1 + d), weight * a / (1 + ds)
+    keep, keep_s = 1 + d, 1 + ds
+    slope_t = (keep_s - c * t) / (one + 2 * ds - wd)
+    real, fake = pi / keep, weight * a / keep_s
     value = real * d + fake * t
-    slope = real / (1 + d) + fake / (1 + ds) * slope_t
-    tau = slope * d / np.maximum(value, _TINY)
-    rest = np.maximum(1 - tau, 1e-16)
-    S, T = value / rest, tau * d / rest
-    return positive_root(gamma, gamma * T + S - e, e * T)
+    slope = real / keep + fake / keep_s * slope_t
+    tau = np.minimum(slope * d / np.maximum(value, _TINY), 1.0)
+    rest, turn = 1 - tau, tau * d
+    # gamma x + S x/(T+x) = e with S = value/rest, T = turn/rest, multiplied by rest (T+x)
+    return positive_root(gamma * rest, gamma * turn + value - e * rest, e * turn)
 
 
 def _companion(d: Array, one: Array, weight: Array) -> Array:

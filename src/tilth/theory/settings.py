@@ -74,7 +74,19 @@ def general(
             Gram.turned(*(f @ measures).T, mu=q["mu"], beta=q["beta"], orth=q["mu_orth"])
             for f in (inverse, square, square * C.values)
         ]
-        return moments(alpha, lam, pi, gamma, w, d, w * t, Traces(e * t1, w * e * t3), *grams)
+        G, plain, turned = grams
+        return moments(
+            alpha,
+            lam,
+            pi,
+            gamma,
+            w,
+            d,
+            w * t,
+            Traces(e * t1, w * e * t3),
+            G,
+            lambda *v: (plain.form(*v), turned.form(*v)),
+        )
 
     values = numbers(n=n, m=m, p=p, mu=mu, beta=beta, mu_orth=mu_orth, gamma=gamma, weight=weight)
     names = ("n", "m", "p", "mu", "beta", "mu_orth", "gamma", "weight")
@@ -136,8 +148,14 @@ def _fitted(
         mm = mu * mu
         w12 = q["beta"] * mm
         w22 = q["beta"] * w12 + q["mu_orth"] ** 2 + noisy * y
-        grams = [Gram(mm * f, w12 * f, w22 * f) for f in (g, t1, t3)]
-        return moments(alpha, lam, pi, gamma, w, d, ds, Traces(e * t1, w * e * t3), *grams)
+        means = Gram(mm, w12, w22)
+
+        def energy(v11: Array, v12: Array, v22: Array) -> tuple[Array, Array]:
+            length = means.form(v11, v12, v22)
+            return length * t1, length * t3
+
+        G = Gram(mm * g, w12 * g, w22 * g)
+        return moments(alpha, lam, pi, gamma, w, d, ds, Traces(e * t1, w * e * t3), G, energy)
 
     names = ("n", "m", "p", "n_hat", "mu", "beta", "mu_orth", "gamma", "weight")
     values = numbers(n=n, m=m, p=p, n_hat=n_hat, mu=mu, beta=beta, mu_orth=mu_orth, gamma=gamma, weight=weight)
