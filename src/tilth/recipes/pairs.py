@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import NamedTuple
 
+from tilth.rows.row import digest
+
 LENGTH_RATIO = 2.0
 """Ours: a pair whose longer answer has more than twice the characters of the shorter teaches length."""
 _EXACT = 1e-9
@@ -75,3 +77,8 @@ def pair_problem(better: str, worse: str, *, length_ratio: float | None = LENGTH
         return "pair:fail:identical"
     long, short = max(len(a), len(b)), min(len(a), len(b))
     return "pair:fail:length-ratio" if length_ratio is not None and long > length_ratio * short else None
+
+
+def held_out(key: str, share: float) -> bool:
+    """Whether all rows with this key (a prompt) belong to the held-out part; the same key always does, in every run."""
+    return int(digest("held-out", key, size=6), 16) < share * 2**48

@@ -27,7 +27,9 @@ RECIPES = Registry(
         "metamath": "tilth.recipes.maths.metamath:metamath",
         "rejection-sampling": "tilth.recipes.maths.rejection_sampling:rejection_sampling",
         "self-consistency": "tilth.recipes.maths.self_consistency:self_consistency",
+        "wizardmath": "tilth.recipes.maths.wizardmath:wizardmath",
         "constitutional-ai": "tilth.recipes.align.constitutional_ai:constitutional_ai",
+        "rlaif-pairs": "tilth.recipes.align.rlaif_pairs:rlaif_pairs",
         "alpaca": "tilth.recipes.instruct.alpaca:alpaca",
     },
 )
