@@ -19,12 +19,19 @@ SCALARS = (
 
 @given(
     st.builds(
-        Plan, st.just("complete"), seeds=st.none() | NAMES, map=st.dictionaries(NAMES, NAMES), models=st.dictionaries(NAMES, NAMES),
-        set=st.dictionaries(NAMES, SCALARS), prompts=st.dictionaries(NAMES, st.text()), seed=st.integers(0, 2**40),
-        limit=st.none() | st.integers(1, 2**40), concurrency=st.integers(1, 10**6),
+        Plan,
+        st.just("complete"),
+        seeds=st.none() | NAMES,
+        map=st.dictionaries(NAMES, NAMES),
+        models=st.dictionaries(NAMES, NAMES),
+        set=st.dictionaries(NAMES, SCALARS),
+        prompts=st.dictionaries(NAMES, st.text()),
+        seed=st.integers(0, 2**40),
+        limit=st.none() | st.integers(1, 2**40),
+        concurrency=st.integers(1, 10**6),
         budget=st.fixed_dictionaries({}, optional={"usd": st.floats(0.01, 1e6), "requests": st.floats(1, 1e6)}),
     )
-)  # fmt: skip
+)
 def test_a_plan_survives_yaml_unchanged(plan: Plan) -> None:
     import yaml
 

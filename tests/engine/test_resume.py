@@ -20,9 +20,20 @@ HERE = Path(__file__).parent
 
 def command(tmp_path: Path, name: str, out: str) -> list[str]:
     return [
-        sys.executable, "-m", "tilth", "run", f"{HERE / 'slow_recipe.py'}:{name}", "--seeds", str(tmp_path / "seeds.jsonl"),
-        "--model", "oracle:story-arithmetic?error=.2", "--concurrency", "4", "--out", str(tmp_path / out),
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "tilth",
+        "run",
+        f"{HERE / 'slow_recipe.py'}:{name}",
+        "--seeds",
+        str(tmp_path / "seeds.jsonl"),
+        "--model",
+        "oracle:story-arithmetic?error=.2",
+        "--concurrency",
+        "4",
+        "--out",
+        str(tmp_path / out),
+    ]
 
 
 @pytest.fixture

@@ -203,7 +203,7 @@ def test_a_half_written_seed_file_is_refused_before_the_first_request(tmp_path: 
     model = Echo()
     file = tmp_path / "s.jsonl"
     file.write_text('{"prompt": "a"}\n{"prompt": "b')
-    with pytest.raises(InputError, match="line 2.*half-written"):
+    with pytest.raises(InputError, match=r"line 2.*half-written"):
         run_plan(
             Plan("complete", str(file), models={"*": "x"}), tmp_path / "out", models={"generator": model}, quiet=True
         )
@@ -256,8 +256,12 @@ def test_a_foreign_folder_is_never_written_into(tmp_path: Path) -> None:
 def test_the_users_own_wording_is_used_and_is_part_of_the_plan(tmp_path: Path) -> None:
     model = Echo()
     made = Plan(
-        "rejection-sampling", seeds(tmp_path / "seeds.jsonl", 1), models={"*": "x"}, map={"answer": "i"}, prompts={"solve": "Solve this: {problem}"}
-    )  # fmt: skip
+        "rejection-sampling",
+        seeds(tmp_path / "seeds.jsonl", 1),
+        models={"*": "x"},
+        map={"answer": "i"},
+        prompts={"solve": "Solve this: {problem}"},
+    )
     run_plan(made, tmp_path / "out", models={"generator": model}, quiet=True)
     assert model.asked == ["Solve this: question 0"]
     with pytest.raises(UsageError, match=r"lacks \{problem\}"):

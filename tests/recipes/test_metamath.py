@@ -15,7 +15,10 @@ from tilth.models.doubles import FunctionModel
 from tilth.recipes import load_recipe
 from tilth.recipes.maths.metamath import last_sentence, masks
 
-QUESTION = "Tom has 3 boxes of $4.50 pens, and twelve caps. He gives away half of the 1,000 clips (2 left). How many pens are 7 boxes?"
+QUESTION = (
+    "Tom has 3 boxes of $4.50 pens, and twelve caps. He gives away half of the 1,000 clips (2 left). "
+    "How many pens are 7 boxes?"
+)
 
 
 def test_each_number_token_is_hidden_once_with_its_signs_kept() -> None:

@@ -37,7 +37,8 @@ def writer(text: str) -> FunctionModel:
 
 
 def good(n: int) -> str:
-    return f"[Problem]\nAdd {n} to a number.\n\n[Solution]\n```python\ndef add(x):\n    return x + {n}\n\nprint(add(1))\n```"
+    code = f"def add(x):\n    return x + {n}\n\nprint(add(1))"
+    return f"[Problem]\nAdd {n} to a number.\n\n[Solution]\n```python\n{code}\n```"
 
 
 FILES = [{"text": f"value_{i} = {i}\nprint(value_{i})", "path": f"f{i}.py"} for i in range(8)]

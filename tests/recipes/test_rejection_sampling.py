@@ -29,7 +29,8 @@ def run(texts: list[str | Reply], rows: list[dict] = ROWS, **settings: object) -
 
 def recorded(data_dir: Path, folder: Path, models: list[str]) -> Plan:
     """A plan over the GSM8K test problems with recorded completions of `models` as the draws."""
-    rows = [json.loads(line) for line in gzip.open(data_dir / "gsm8k" / "example_model_solutions.jsonl.gz", "rt")]
+    with gzip.open(data_dir / "gsm8k" / "example_model_solutions.jsonl.gz", "rt") as lines:
+        rows = [json.loads(line) for line in lines]
     with (folder / "replay.jsonl").open("w") as file:
         for row in rows:
             file.write(
@@ -61,10 +62,16 @@ def test_all_5276_recorded_completions_conserve(data_dir: Path, tmp_path: Path) 
 def test_each_reason_for_dropping_has_its_own_name() -> None:
     found = run(
         [
-            "2 + 3 = 5\n#### 5", "2 + 3 = 5\n#### 5", "first 2+3 = 5, so\n#### 5", "3 + 2 = 5\n#### 5", "2 + 3 = 6\n#### 6", "I do not know.",
-            "", Reply("4 + 1 = 5\n#### 5", finish_reason="length"),
+            "2 + 3 = 5\n#### 5",
+            "2 + 3 = 5\n#### 5",
+            "first 2+3 = 5, so\n#### 5",
+            "3 + 2 = 5\n#### 5",
+            "2 + 3 = 6\n#### 6",
+            "I do not know.",
+            "",
+            Reply("4 + 1 = 5\n#### 5", finish_reason="length"),
         ]
-    )  # fmt: skip
+    )
     assert [r["completion"][:5] for r in found.kept] == ["2 + 3", "3 + 2"]  # type: ignore[attr-defined]
     assert found.numbers.dropped == {  # type: ignore[attr-defined]
         "distinct:same-text": 1, "distinct:same-route": 1, "math:fail": 1, "math:unknown:no-answer": 2, "reply:cut": 1,
@@ -81,7 +88,7 @@ def test_a_cap_keeps_that_many_a_problem_and_steps_refuse_a_wrong_equation() -> 
     texts: list[str | Reply] = [f"{i} + {5 - i} = 5\n#### 5" for i in range(1, 5)]
     assert run(texts, cap=2).numbers.dropped == {"cap:reached": 2}  # type: ignore[attr-defined]
     wrong = run(["2 + 2 = 5\n#### 5", "2 + 3 = 5\n#### 5", "no equation\n#### 5"], steps=True)
-    assert wrong.numbers.dropped == {"steps:fail:wrong-step": 1} or list(wrong.numbers.dropped)[0].startswith(
+    assert [r.split(":")[:2] for r in wrong.numbers.dropped] == [["steps", "fail"]]  # type: ignore[attr-defined]
         "steps:fail"
     )  # type: ignore[attr-defined]
     assert len(wrong.kept) == 2, "a rationale without equations is unknown to the step check, not wrong"  # type: ignore[attr-defined]

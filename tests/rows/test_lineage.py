@@ -10,8 +10,14 @@ from tilth.rows import Event, Lineage, Verdict, involvement_level
 from tilth.rows.verdict import decide
 
 EVENTS = st.lists(
-    st.builds(Event, st.sampled_from(["wrote", "rewrote", "rated"]), st.sampled_from(["human", "machine", "environment"]), st.text(max_size=3)), max_size=4
-)  # fmt: skip
+    st.builds(
+        Event,
+        st.sampled_from(["wrote", "rewrote", "rated"]),
+        st.sampled_from(["human", "machine", "environment"]),
+        st.text(max_size=3),
+    ),
+    max_size=4,
+)
 
 
 @pytest.mark.parametrize(

@@ -27,9 +27,12 @@ def write(tmp_path: Path, name: str, data: bytes) -> Path:
 def test_the_same_rows_come_out_of_every_kind_of_file(tmp_path: Path) -> None:
     lines = "".join(json.dumps(r) + "\n" for r in ROWS).encode()
     files = [
-        write(tmp_path, "a.jsonl", lines), write(tmp_path, "a.jsonl.gz", gzip.compress(lines)), write(tmp_path, "a.json", json.dumps(ROWS).encode()),
-        write(tmp_path, "bom.jsonl", b"\xef\xbb\xbf" + lines), write(tmp_path, "open.jsonl", lines.rstrip(b"\n")),
-    ]  # fmt: skip
+        write(tmp_path, "a.jsonl", lines),
+        write(tmp_path, "a.jsonl.gz", gzip.compress(lines)),
+        write(tmp_path, "a.json", json.dumps(ROWS).encode()),
+        write(tmp_path, "bom.jsonl", b"\xef\xbb\xbf" + lines),
+        write(tmp_path, "open.jsonl", lines.rstrip(b"\n")),
+    ]
     pl.DataFrame(ROWS).write_parquet(tmp_path / "a.parquet")
     for file in [*files, tmp_path / "a.parquet"]:
         assert [dict(r) for r in open_source(file)] == ROWS, file
@@ -40,7 +43,7 @@ def test_the_same_rows_come_out_of_every_kind_of_file(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_its_files_by_name_and_a_text_file_is_a_list(tmp_path: Path) -> None:
-    write(tmp_path, "b.txt", "zwei\n\n drei \n".encode())
+    write(tmp_path, "b.txt", b"zwei\n\n drei \n")
     write(tmp_path, "a.jsonl", b'{"text": "eins"}\n')
     write(tmp_path, ".hidden.jsonl", b"junk")
     assert [r["text"] for r in open_source(tmp_path)] == ["eins", "zwei", "drei"]

@@ -1,7 +1,9 @@
 """`tilth demo`: the whole loop offline, as one story.
 
-A small embedded model writes rationales for story-arithmetic problems; a majority vote judges them; a sample is audited;
-theory turns the rates into advice; exact checking and pruning make the clean set; three arms are trained and the measured
+A small embedded model writes rationales for story-arithmetic problems; a majority vote judges them; a sample is
+audited;
+theory turns the rates into advice; exact checking and pruning make the clean set; three arms are trained and the
+measured
 difference stands beside the predicted one. Every figure printed is measured in this very run.
 """
 
@@ -30,7 +32,7 @@ SEEDS = (0, 1, 2)
 STEPS = 1_000
 """Training steps of every arm: equal compute, unequal rows (benchmarks/train/arms.py measures other choices)."""
 GUIDE = {"p": 200, "mu": 1.0, "gamma": 0.1}
-"""The two-class problem that the guide is computed for (THEORY: the break-even table's own numbers)."""
+"""The two-class problem that the guide is computed for (that of the break-even table in docs/theory.md)."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,7 +78,8 @@ def run(args: argparse.Namespace) -> int:
     inputs = make_inputs(folder)
     if not args.json:
         print(
-            f"Does machine-written data help? {REAL} labelled story problems, {PROBLEMS:,} without solutions, {TEST} held out; no key, no network.\n"
+            f"Does machine-written data help? {REAL} labelled story problems, {PROBLEMS:,} without solutions, "
+            f"{TEST} held out; no key, no network.\n"
         )
     grown = grow(story, folder, inputs)
     if grown.exit_code:
@@ -134,8 +137,10 @@ def grow(story: Story, folder: Any, inputs: dict[str, Path]) -> Any:
         story.facts["grown"] = {k: s[k] for k in ("candidates", "kept", "dropped", "failed", "unfinished")}
         dropped = ", ".join(f"{n} {reason}" for reason, n in s["dropped"].items())
         story.tell(
-            f"grow    nano (a {model_size()} toy inside this package) wrote {VOTES} rationales to each of {PROBLEMS:,} problems",
-            f"{s['candidates']:,} candidates = {s['kept']:,} kept by majority vote + {sum(s['dropped'].values()):,} dropped ({dropped})",
+            f"grow    nano (a {model_size()} toy inside this package) wrote {VOTES} rationales "
+            f"to each of {PROBLEMS:,} problems",
+            f"{s['candidates']:,} candidates = {s['kept']:,} kept by majority vote "
+            f"+ {sum(s['dropped'].values()):,} dropped ({dropped})",
         )
     return result
 
@@ -196,9 +201,11 @@ def advise(story: Story, folder: Any, rates: Any) -> Any:
     story.facts["advice"] = {"voted": advice.to_dict(), "unverified": unverified.to_dict(), "verified": exact.to_dict()}
     story.tell(
         f"advise  {REAL} real + {PROBLEMS:,} synthetic, by random-matrix theory (two-class guide)",
-        f"as they come: eps {rates.epsilon.value:.2f} against break-even {unverified.break_even.value:.2f}: {unverified.verdict}"
-        f"     after the vote: {advice.kept_noise.value:.2f} against {advice.break_even_kept.value:.2f}: {advice.verdict}",
-        f"exactly verified: {exact.verdict}     (the guide speaks of the sign for a two-class linear model, not of a score below)",
+        f"as they come: eps {rates.epsilon.value:.2f} against break-even {unverified.break_even.value:.2f}: "
+        f"{unverified.verdict}     after the vote: {advice.kept_noise.value:.2f} against "
+        f"{advice.break_even_kept.value:.2f}: {advice.verdict}",
+        f"exactly verified: {exact.verdict}     "
+        "(the guide speaks of the sign for a two-class linear model, not of a score below)",
     )
     return {"voted": advice, "unverified": unverified, "verified": exact}
 
@@ -254,17 +261,25 @@ def prune(story: Story, folder: Any, inputs: dict[str, Path], advice: Any) -> di
     gate = Decontaminator([Benchmark.read(inputs["test"], columns=("prompt",))], ngrams=(13,))
     found = select_rows(right, Steps(decontaminate=gate, exact=True, near="0.9"))
     write_table_run(
-        folder.path / "selected", verb="select", source=out, map={}, kept=found.kept, dropped=found.dropped, verdicts=found.verdicts,
-        settings={"exact": True, "near": 0.9, "decontaminate": "inputs/test.jsonl"}, seconds=time.monotonic() - start,
+        folder.path / "selected",
+        verb="select",
+        source=out,
+        map={},
+        kept=found.kept,
+        dropped=found.dropped,
+        verdicts=found.verdicts,
+        settings={"exact": True, "near": 0.9, "decontaminate": "inputs/test.jsonl"},
+        seconds=time.monotonic() - start,
         extra={"certificate": found.certificate, "selection": {"steps": found.steps}},
-    )  # fmt: skip
+    )
     voted = {r["id"] for r in folder.read("data/kept")}
     passed = {row.id for row in right}
     story.facts["verified"] = {"right": len(right), "wrong": len(wrong), "vote_kept_wrong": len(voted - passed)}
     story.facts["selected"] = {"kept": len(found.kept), "dropped": dict(found.reasons)}
     dropped = ", ".join(f"{n} {reason}" for reason, n in found.reasons.items()) or "nothing to drop"
     story.tell(
-        f"verify  exact checking of all {len(rows):,}: {len(right):,} right, {len(wrong):,} wrong ({len(voted - passed)} of them had won the vote)",
+        f"verify  exact checking of all {len(rows):,}: {len(right):,} right, {len(wrong):,} wrong "
+        f"({len(voted - passed)} of them had won the vote)",
         f"select  {len(found.kept):,} kept after duplicates and the {TEST} test problems: {dropped}",
     )
     return {"unverified": [dict(r) for r in rows], "verified": [dict(r) for r in found.kept]}
@@ -295,7 +310,8 @@ def train(
         told.append(
             {"name": name, "accuracy": accuracy, "rows": len(arms[name]), "seeds": [sum(s) / len(s) for s in scores]}
         )
-        line = f"{name:<13}{len(arms[name]):>6,} rows  {accuracy['value']:.3f} [{accuracy['lo']:.3f}, {accuracy['hi']:.3f}]"
+        line = f"{name:<13}{len(arms[name]):>6,} rows  {accuracy['value']:.3f} "
+        line += f"[{accuracy['lo']:.3f}, {accuracy['hi']:.3f}]"
         if name != "real only":
             d = compare(runs["real only"], scores)
             paired.append({"a": name, "b": "real only", "delta": {"value": d.delta, "lo": d.lo, "hi": d.hi}, "p": d.p})
@@ -311,9 +327,12 @@ def train(
     record_measured(folder.path, accuracy=told[1]["accuracy"]["value"], real_only=told[0]["accuracy"]["value"])
     story.facts["arms"] = arms_json
     story.tell(
-        f"train   three arms x {len(SEEDS)} seeds, greedy answers to {len(test)} held-out problems, difference paired by problem", *lines,
-        f"verified over unverified: {d.delta:+.3f} [{d.lo:+.3f}, {d.hi:+.3f}], with {len(sets['unverified']) - len(sets['verified']):,} rows fewer",
-    )  # fmt: skip
+        f"train   three arms x {len(SEEDS)} seeds, greedy answers to {len(test)} held-out problems, "
+        "difference paired by problem",
+        *lines,
+        f"verified over unverified: {d.delta:+.3f} [{d.lo:+.3f}, {d.hi:+.3f}], "
+        f"with {len(sets['unverified']) - len(sets['verified']):,} rows fewer",
+    )
 
 
 def interval_of(runs: Sequence[Sequence[float]]) -> dict[str, float]:

@@ -38,7 +38,7 @@ VERBS = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; returns the exit code (DESIGN section 3)."""
+    """Run the command line; returns the exit code."""
     words = sys.argv[1:] if argv is None else argv
     try:
         return _main(words)

@@ -101,8 +101,9 @@ def _real(plan: Plan, out: Path, rows: int, show: bool, fork: Path | None, json:
                 print(f"<<< {record.role} ({record.reply['finish_reason']})\n{record.reply['text']}\n")
     flag = f" (no price known for {', '.join(bill['unpriced'])})" if bill["unpriced"] else ""
     print(
-        f"{used} of {total:,} seeds run, {summary['kept']} kept, {sum(summary['dropped'].values())} dropped. The whole run, by proportion: "
-        f"{bill['requests']:,} requests, {bill['tokens']['in']:,} tokens in, {bill['tokens']['out']:,} out, ${bill['cost_usd']:.4f}{flag}, {bill['kept']:,} rows kept."
+        f"{used} of {total:,} seeds run, {summary['kept']} kept, {sum(summary['dropped'].values())} dropped. "
+        f"The whole run, by proportion: {bill['requests']:,} requests, {bill['tokens']['in']:,} tokens in, "
+        f"{bill['tokens']['out']:,} out, ${bill['cost_usd']:.4f}{flag}, {bill['kept']:,} rows kept."
     )
     if result.error is not None:
         say(f"tilth: {result.error}")

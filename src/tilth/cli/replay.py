@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tilth.cli.common import add_json, print_json
 
-HELP = "Rebuild a run's dataset from its journal alone (no model is asked) and compare it with what stands there, byte for byte."
+HELP = "Rebuild a run's dataset from its journal alone and compare it with what stands there, byte for byte."
 EXAMPLE = "tilth replay runs/metamath-1a2b3c4d"
 
 

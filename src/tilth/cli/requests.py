@@ -19,4 +19,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Say that it is not there yet."""
-    raise UsageError(f"requests {args.what} is not there yet", todo="run against an endpoint; the journal resumes it after any stop")
+    raise UsageError(
+        f"requests {args.what} is not there yet", todo="run against an endpoint; the journal resumes it after any stop"
+    )

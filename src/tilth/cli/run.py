@@ -141,10 +141,12 @@ def story(summary: Any, out: Path) -> str:
     empty = ""
     if not summary["kept"] and summary["candidates"]:
         worst = max(summary["dropped"].items(), key=lambda kv: kv[1], default=("failures", summary["failed"]))
-        empty = f"\nnothing was kept: most went to '{worst[0]}' ({worst[1]:,}); `tilth why {out} ROW_ID` shows one, data/dropped has all"
+        empty = f"\nnothing was kept: most went to '{worst[0]}' ({worst[1]:,}); "
+        empty += f"`tilth why {out} ROW_ID` shows one, data/dropped has all"
     return (
         f"{table(rows)}\n"
         f"seeds: {seeds['used']:,} used, {seeds['untouched']:,} untouched{skipped}\n"
-        f"requests: {requests['sent']:,} sent, {requests['cached']:,} from the journal; tokens: {tokens['in']:,} in, {tokens['out']:,} out; {bill}; {summary['seconds']:.1f} s\n"
+        f"requests: {requests['sent']:,} sent, {requests['cached']:,} from the journal; "
+        f"tokens: {tokens['in']:,} in, {tokens['out']:,} out; {bill}; {summary['seconds']:.1f} s\n"
         f"folder: {out}{empty}"
     )

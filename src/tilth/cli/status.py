@@ -71,7 +71,15 @@ def _from_journal(folder: object) -> dict[str, object] | None:
     finally:
         journal.close()
     return {
-        "state": "not stopped cleanly: run the same command again to go on", "candidates": numbers.candidates, "kept": numbers.kept,
-        "dropped": dict(numbers.dropped), "failed": numbers.failed, "unfinished": numbers.unfinished, "seeds_used": numbers.used,
-        "calls": calls, "tokens_in": tokens_in, "tokens_out": tokens_out, "cost_usd": usd,
-    }  # fmt: skip
+        "state": "not stopped cleanly: run the same command again to go on",
+        "candidates": numbers.candidates,
+        "kept": numbers.kept,
+        "dropped": dict(numbers.dropped),
+        "failed": numbers.failed,
+        "unfinished": numbers.unfinished,
+        "seeds_used": numbers.used,
+        "calls": calls,
+        "tokens_in": tokens_in,
+        "tokens_out": tokens_out,
+        "cost_usd": usd,
+    }

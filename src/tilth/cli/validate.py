@@ -52,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
         print_json(found)
     else:
         print(
-            f"{args.plan} is valid: {recipe.id} over {seeds.total if seeds.total is not None else 'many'} seeds, folder {found['folder']}"
+            f"{args.plan} is valid: {recipe.id} over {'many' if seeds.total is None else seeds.total} seeds, "
+            f"folder {found['folder']}"
         )
     return 0

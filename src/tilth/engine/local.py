@@ -31,7 +31,9 @@ SCAN_BYTES = 256 * 2**20
 """Seed files up to this size are read once before the first request, so that a bad line costs nothing."""
 
 ROWS_A_REQUEST = 2
-"""Seeds in work for each request in flight at an endpoint that bounds itself: the rest wait for retries or run their code."""
+"""Seeds in work for each request in flight at an endpoint that bounds itself: the rest wait for retries or run their
+code.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Result:
     Args:
         folder: the run folder.
         summary: what `summary.json` holds.
-        exit_code: see DESIGN section 3.
+        exit_code: see docs/concepts.md.
         error: why it stopped early, or None.
     """
 
@@ -97,7 +99,8 @@ def run_plan(
         journal_only: answer from the journal alone (replay).
 
     Returns:
-        the result; its exit code is 0, 4 (budget), 5 (failed rows) or 130 (interrupted), or that of the error that ended it.
+        the result; its exit code is 0, 4 (budget), 5 (failed rows) or 130 (interrupted), or that of the error that
+        ended it.
 
     Raises:
         TilthError: the run could not start.
@@ -173,10 +176,16 @@ async def _run(
     asker = Asker(models, journal, budget, concurrency=plan.concurrency, prices=plan.prices, journal_only=journal_only)
     todo = seeds.total if plan.limit is None or seeds.total is None else min(plan.limit, seeds.total)
     runner = Runner(
-        recipe, str(frozen["version"]), asker, settings=recipe.settings({k: v for k, v in plan.set.items() if k in recipe.params}),
-        prompts=plan.wordings(recipe), seed=plan.seed, concurrency=plan.concurrency, limit=plan.limit,
+        recipe,
+        str(frozen["version"]),
+        asker,
+        settings=recipe.settings({k: v for k, v in plan.set.items() if k in recipe.params}),
+        prompts=plan.wordings(recipe),
+        seed=plan.seed,
+        concurrency=plan.concurrency,
+        limit=plan.limit,
         progress=Progress(todo, quiet=quiet),
-    )  # fmt: skip
+    )
     with _signals(runner):
         try:
             await runner.run(seeds)  # type: ignore[arg-type]

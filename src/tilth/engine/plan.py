@@ -1,4 +1,6 @@
-"""A plan: what to run (content, frozen in the run folder) and how to run it (execution, free to change between runs)."""
+"""A plan: what to run (content, frozen in the run folder) and how to run it (execution, free to change between
+runs).
+"""
 
 from __future__ import annotations
 

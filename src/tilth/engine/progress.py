@@ -36,7 +36,8 @@ class Progress:
         left = f", {_clock((self.total - done) / rate)} left" if self.total and rate else ""
         of = f"/{self.total}" if self.total else ""
         bill = f", ${usd:.2f}" if usd else ""
-        text = f"{done}{of} seeds, {kept} kept, {dropped} dropped, {failed} failed, {rate:.1f}/s{left}, {tokens:,} tokens{bill}"
+        text = f"{done}{of} seeds, {kept} kept, {dropped} dropped, {failed} failed"
+        text += f", {rate:.1f}/s{left}, {tokens:,} tokens{bill}"
         self._stream.write(f"\r\x1b[K{text}" if self._live else f"{text}\n")
         self._stream.flush()
         self._shown = True

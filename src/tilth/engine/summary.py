@@ -55,15 +55,25 @@ def run_summary(
     assert untouched >= 0, f"more seeds accounted for than there are: {numbers}"
     return {
         "state": state,
-        "seeds": {"total": total, "used": numbers.used, "skipped": skipped, "untouched": untouched, "failed": numbers.seeds_failed,
-                  "skipped_why": dict(sorted(numbers.skipped.items()))},
+        "seeds": {
+            "total": total,
+            "used": numbers.used,
+            "skipped": skipped,
+            "untouched": untouched,
+            "failed": numbers.seeds_failed,
+            "skipped_why": dict(sorted(numbers.skipped.items())),
+        },
         "candidates": numbers.candidates,
         "kept": numbers.kept,
         "dropped": dict(sorted(numbers.dropped.items())),
         "failed": numbers.failed,
         "failed_why": dict(sorted(numbers.failures.items())),
         "unfinished": numbers.unfinished,
-        "requests": {"sent": int(asker.journal.meta("sent") or calls), "cached": asker.counts.cached, "retried": retried},
+        "requests": {
+            "sent": int(asker.journal.meta("sent") or calls),
+            "cached": asker.counts.cached,
+            "retried": retried,
+        },
         "tokens": {"in": tokens_in, "out": tokens_out},
         "cost_usd": round(usd, 6),
         "unpriced": sorted(asker.counts.unpriced),
@@ -71,12 +81,18 @@ def run_summary(
         "levels": dict(sorted(numbers.levels.items())),
         "verdicts": {name: dict(sorted(c.items())) for name, c in sorted(numbers.verdicts.items())},
         "notes": dict(sorted(numbers.notes.items())),
-        "recipe": {"id": recipe.id, "family": recipe.family, "cites": list(recipe.cites), "makes": list(recipe.makes), "version": frozen["version"]},
+        "recipe": {
+            "id": recipe.id,
+            "family": recipe.family,
+            "cites": list(recipe.cites),
+            "makes": list(recipe.makes),
+            "version": frozen["version"],
+        },
         "models": dict(frozen["models"]),
         "seeds_hash": frozen["seeds"],
         "plan": plan.content(),
         "tilth": __version__,
-    }  # fmt: skip
+    }
 
 
 def write_minimal_card(folder: RunFolder, plan: Plan, recipe: Recipe, summary: Mapping[str, Any]) -> None:
@@ -84,7 +100,8 @@ def write_minimal_card(folder: RunFolder, plan: Plan, recipe: Recipe, summary: M
     dropped = "".join(f"| dropped: {reason} | {n:,} |\n" for reason, n in summary["dropped"].items())
     folder.write_text(
         folder.card,
-        f"{CARD_HEAD}# {recipe.id}\n\nMade with tilth {__version__}, recipe `{recipe.id}`.\n\n| candidates | {summary['candidates']:,} |\n|---|---|\n"
-        f"| kept | {summary['kept']:,} |\n{dropped}| failed | {summary['failed']:,} |\n| unfinished | {summary['unfinished']:,} |\n\n"
+        f"{CARD_HEAD}# {recipe.id}\n\nMade with tilth {__version__}, recipe `{recipe.id}`.\n\n"
+        f"| candidates | {summary['candidates']:,} |\n|---|---|\n| kept | {summary['kept']:,} |\n{dropped}"
+        f"| failed | {summary['failed']:,} |\n| unfinished | {summary['unfinished']:,} |\n\n"
         + "".join(f"* {cite}\n" for cite in recipe.cites),
     )

@@ -113,7 +113,8 @@ def write_table_run(
     table = "".join(f"| dropped: {r} | {n:,} |\n" for r, n in sorted(reasons.items()))
     folder.write_text(
         folder.card,
-        f"{CARD_HEAD}# {verb} of {source.name}\n\n| candidates | {candidates:,} |\n|---|---|\n| kept | {len(kept):,} |\n{table}",
+        f"{CARD_HEAD}# {verb} of {source.name}\n\n| candidates | {candidates:,} |\n|---|---|\n"
+        f"| kept | {len(kept):,} |\n{table}",
     )
     return summary
 

@@ -41,7 +41,9 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one reply: prompt tokens (shared prompts counted once a request, on its first reply) and answer tokens."""
+    """Tokens of one reply: prompt tokens (shared prompts counted once a request, on its first reply) and answer
+    tokens.
+    """
 
     input: int = 0
     output: int = 0

@@ -31,7 +31,7 @@ from tilth.report.wording import (
 from tilth.rows.folder import RunFolder
 
 CONFIGS = {"default": "data/kept/*.parquet", "dropped": "data/dropped/*.parquet"}
-"""Configuration name to files (DESIGN section 3)."""
+"""Configuration name to files."""
 
 
 def write_card(folder: RunFolder) -> str:

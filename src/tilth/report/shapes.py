@@ -1,6 +1,6 @@
 """The shapes of rows that trainers read: which one a table has, and what of a row it cannot express.
 
-The shapes are TRL's dataset types (DESIGN section 4; TRL documentation, "Dataset formats and types") and the stepwise
+The shapes are TRL's dataset types (TRL documentation, "Dataset formats and types") and the stepwise
 format, which TRL has dropped and which is kept here as documented. This module reads no file.
 """
 

@@ -26,7 +26,7 @@ LEVELS = {
     ),
     6: ("a machine writes, an environment with the truth rates", "As right as the environment's check."),
 }
-"""The levels of human involvement (METHODS A 1.3): who does what, and what that lets one claim."""
+"""The levels of human involvement: who does what, and what that lets one claim."""
 
 RATE_WORDS = {
     "epsilon": ("noise before verification \u03b5", "share of all candidates that are wrong"),

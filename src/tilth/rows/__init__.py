@@ -1,4 +1,6 @@
-"""What a row is, its id, where it came from and what was said of it; reading and writing. Knows no model and no method."""
+"""What a row is, its id, where it came from and what was said of it; reading and writing. Knows no model and no
+method.
+"""
 
 from __future__ import annotations
 

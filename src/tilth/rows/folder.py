@@ -7,7 +7,6 @@ half-written.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -162,7 +161,7 @@ class RunFolder:
         fresh = path.with_name(f".{path.name}.new")
         try:
             fresh.write_text(text, encoding="utf-8")
-            os.replace(fresh, path)
+            fresh.replace(path)
         except OSError as error:
             raise DiskError(
                 f"cannot write ({error.strerror})",
@@ -180,7 +179,7 @@ def lineage_record(lineage: Lineage) -> Json:
 
 
 def verdict_record(id: str, verdict: Verdict) -> Json:
-    """A verdict as a table record: `id, verifier, verdict, score, evidence, tier, version` (DESIGN, section 3)."""
+    """A verdict as a table record: `id, verifier, verdict, score, evidence, tier, version`."""
     evidence = dict(verdict.evidence)
     if verdict.detail:
         evidence = {"detail": verdict.detail, **evidence}
@@ -198,13 +197,29 @@ BASE: dict[str, dict[str, Type]] = {
     "data/dropped": {"id": "str", "reason": "str"},
     "data/failed": {"id": "str", "reason": "str"},
     "lineage": {
-        "id": "str", "parents": _STRINGS, "seeds": _STRINGS, "method": "str", "version": "str", "round": "int",
-        "model": "str", "sampling": "str", "keys": _STRINGS, "licence": "str", "events": "str", "level": "int",
+        "id": "str",
+        "parents": _STRINGS,
+        "seeds": _STRINGS,
+        "method": "str",
+        "version": "str",
+        "round": "int",
+        "model": "str",
+        "sampling": "str",
+        "keys": _STRINGS,
+        "licence": "str",
+        "events": "str",
+        "level": "int",
     },
     "verdicts": {
-        "id": "str", "verifier": "str", "verdict": "str", "score": "float", "evidence": "str", "tier": "str", "version": "str",
+        "id": "str",
+        "verifier": "str",
+        "verdict": "str",
+        "score": "float",
+        "evidence": "str",
+        "tier": "str",
+        "version": "str",
     },
-}  # fmt: skip
+}
 """Columns that a table has even when it is empty."""
 
 

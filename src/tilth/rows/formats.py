@@ -18,10 +18,26 @@ from tilth.errors import InputError
 TABLES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow")
 LISTS = (".txt",)
 LANGUAGES = {
-    ".md": "", ".py": "Python", ".js": "JavaScript", ".ts": "TypeScript", ".java": "Java", ".c": "C", ".h": "C",
-    ".cpp": "C++", ".cs": "C#", ".go": "Go", ".rs": "Rust", ".rb": "Ruby", ".php": "PHP", ".sh": "Bash", ".swift": "Swift",
-    ".sql": "SQL", ".r": "R", ".kt": "Kotlin", ".scala": "Scala",
-}  # fmt: skip
+    ".md": "",
+    ".py": "Python",
+    ".js": "JavaScript",
+    ".ts": "TypeScript",
+    ".java": "Java",
+    ".c": "C",
+    ".h": "C",
+    ".cpp": "C++",
+    ".cs": "C#",
+    ".go": "Go",
+    ".rs": "Rust",
+    ".rb": "Ruby",
+    ".php": "PHP",
+    ".sh": "Bash",
+    ".swift": "Swift",
+    ".sql": "SQL",
+    ".r": "R",
+    ".kt": "Kotlin",
+    ".scala": "Scala",
+}
 """Files that are one row each, and the language of those that are programs."""
 MAX_LINE = 64 * 2**20
 """A line beyond 64 MiB is taken for a file that is not JSON Lines."""
@@ -196,9 +212,10 @@ def _csv(path: Path, delimiter: str) -> Iterator[dict[str, Any]]:
                     continue
                 if len(cells) != len(header):
                     raise InputError(
-                        f"{len(cells)} cells where the header has {len(header)} columns", where=f"{path}, line {reader.line_num}",
+                        f"{len(cells)} cells where the header has {len(header)} columns",
+                        where=f"{path}, line {reader.line_num}",
                         todo="quote cells that hold commas or line ends",
-                    )  # fmt: skip
+                    )
                 yield dict(zip(header, cells, strict=True))
         except UnicodeDecodeError as error:
             raise InputError(

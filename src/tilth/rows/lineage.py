@@ -1,6 +1,6 @@
 """Where a row came from: parents, method, model, journal keys, licence and who had a hand in it.
 
-The level of human involvement (1 = people write, rate and evaluate; 6 = machine and environment alone; METHODS A 1.3) is
+The level of human involvement (1 = people write, rate and evaluate; 6 = machine and environment alone) is
 never typed in: it is derived from the events that were recorded.
 """
 
@@ -38,7 +38,7 @@ def involvement_level(events: Iterable[Event], parent_levels: Iterable[int] = ()
 
     1: people wrote it. 2: people wrote, a machine rewrote, a person approved. 3: a machine wrote, a person judged this
     very row. 4: a machine wrote and no person judged this row, but people labelled a sample of its dataset. 5: as 4
-    without that sample. 6: a machine wrote and an environment with the truth rated. (METHODS A 1.3; a dataset's level is
+    without that sample. 6: a machine wrote and an environment with the truth rated. (A dataset's level is
     the maximum over its rows' ancestry.)
 
     Args:

@@ -127,9 +127,10 @@ def _renamed(columns: dict[str, Any], map: Mapping[str, str], file: Path, index:
             )
         if new in columns and new not in old_to_new:
             raise InputError(
-                f"'{old}' is mapped to '{new}', but the row has a column '{new}' already", where=f"{file}, row {index + 1}",
+                f"'{old}' is mapped to '{new}', but the row has a column '{new}' already",
+                where=f"{file}, row {index + 1}",
                 todo=f"move it away too, for example --map old_{new}={new}",
-            )  # fmt: skip
+            )
     return {old_to_new.get(name, name): value for name, value in columns.items()}
 
 

@@ -1,4 +1,4 @@
-"""Which text of a row is meant: the conventions of DESIGN section 3 in one place."""
+"""Which text of a row is meant: the conventions in one place."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class Verdict:
 def decide(verdicts: list[Verdict]) -> str | None:
     """The drop reason of a row with these verdicts, or None when it is kept.
 
-    All pass keeps; any fail drops with the first fail; otherwise the first unknown drops (DESIGN, section 3).
+    All pass keeps; any fail drops with the first fail; otherwise the first unknown drops.
     """
     for outcome in (FAIL, UNKNOWN):
         for verdict in verdicts:

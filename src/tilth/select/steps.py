@@ -1,6 +1,6 @@
 """Selection over rows: the steps in their one order, each dropped row with its reason and the evidence for it.
 
-Order, whatever the order of flags: decontaminate, exact, novelty, near (DESIGN, section 3). Rows are conserved:
+Order, whatever the order of flags: decontaminate, exact, novelty, near. Rows are conserved:
 kept + dropped = rows, in the order of the file. Does not read or write files.
 """
 

@@ -21,7 +21,7 @@ PLAIN_ROWS, PLAIN_CHARACTERS = 5_000, 5_000_000
 
 
 def normalised(text: str) -> str:
-    """NFKC, lower case, single spaces: equal results are exact duplicates (DESIGN, section 3)."""
+    """NFKC, lower case, single spaces: equal results are exact duplicates."""
     return " ".join((text if text.isascii() else unicodedata.normalize("NFKC", text)).lower().split())
 
 

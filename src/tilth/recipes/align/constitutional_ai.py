@@ -4,12 +4,15 @@
 2. `revisions` times: a principle is drawn, the generator criticises its last reply by it and then revises it. Every
    revision stays in the row's chain; a revision that is empty, cut off or unchanged ends in the chain as it was.
 3. SFT row: the prompt with the last revision.
-4. Preference pair: two replies are drawn by asking again, shown the last revision's way; `principles` questions are put to
+4. Preference pair: two replies are drawn by asking again, shown the last revision's way; `principles` questions are
+put to
    the judge in both orders; the label is the probability of the first option, averaged over orders and principles.
 
-Source: Bai et al. 2022, "Constitutional AI: Harmlessness from AI Feedback", sections 3.1 (critique and revision) and 4.1
+Source: Bai et al. 2022, "Constitutional AI: Harmlessness from AI Feedback", sections 3.1 (critique and revision) and
+4.1
 (AI preferences, normalised log-probabilities of the option letters). Without training between the stages, the policy of
-stage 4 is the generator shown its own revision of the same prompt as an example of how to answer; bind another role to a
+stage 4 is the generator shown its own revision of the same prompt as an example of how to answer; bind another role
+to a
 model trained on the SFT rows to do it as published: `--role policy=SPEC`.
 """
 
@@ -32,7 +35,9 @@ REVISIONS = 4
 TEMPERATURE = 1.0
 """Bai et al. 2022, section 3.1: samples at temperature 1."""
 CLAMP = (0.4, 0.6)
-"""Bai et al. 2022, section 4.1: soft labels after reasoning step by step are clamped, since reasoning saturates them."""
+"""Bai et al. 2022, section 4.1: soft labels after reasoning step by step are clamped, since reasoning saturates
+them.
+"""
 
 CRITICISE = Prompt(
     "criticise",
@@ -48,7 +53,8 @@ Reply:
 )
 REVISE = Prompt(
     "revise",
-    """Below are a request, a reply to it and a critique of that reply. Write the reply anew. {revise} Where the critique \
+    """Below are a request, a reply to it and a critique of that reply. Write the reply anew. {revise} Where the
+    critique \
 found nothing, keep the reply as it is. Begin with the line
 Revision:
 and write nothing but the new reply after it.
@@ -157,8 +163,16 @@ async def constitutional_ai(
 
 
 async def _pair(
-    row: Row, ctx: Context, revision: str, number: int, choose_by: Sequence[str], principles: int, think: bool, least: float, sampling: dict[str, Any]
-) -> AsyncIterator[Candidate]:  # fmt: skip
+    row: Row,
+    ctx: Context,
+    revision: str,
+    number: int,
+    choose_by: Sequence[str],
+    principles: int,
+    think: bool,
+    least: float,
+    sampling: dict[str, Any],
+) -> AsyncIterator[Candidate]:
     own = "policy" in ctx.roles
     shown = row["prompt"] if own else ctx.fill(EXAMPLE, revision=revision, request=row["prompt"])
     a, b = await ctx.branch("pair", number).sample("policy" if own else "generator", shown, 2, **sampling)
@@ -184,9 +198,13 @@ async def _pair(
     first_wins = soft is not None and soft >= 0.5
     chosen, rejected = (a, b) if first_wins else (b, a)
     columns = {
-        **row, "chosen": chosen.text.strip(), "rejected": rejected.text.strip(), "margin": None if soft is None else abs(2 * soft - 1),
-        "chosen_probability": None if soft is None else max(soft, 1 - soft), "principles": list(questions),
-    }  # fmt: skip
+        **row,
+        "chosen": chosen.text.strip(),
+        "rejected": rejected.text.strip(),
+        "margin": None if soft is None else abs(2 * soft - 1),
+        "chosen_probability": None if soft is None else max(soft, 1 - soft),
+        "principles": list(questions),
+    }
     made = ctx.make(columns, of=row, by=[*(r for v in votes for r in v[0]), a, b], verdicts=[verdict] if votes else [])
     if problem:
         ctx.drop(made, f"pair:{problem}")
@@ -205,7 +223,8 @@ def preference(votes: Sequence[tuple[float | None, float | None]]) -> tuple[floa
         votes: one pair a principle: that probability when it was shown first, and when it was shown second.
 
     Returns:
-        the mean over all parsed votes (a planted position bias cancels exactly) and a verdict: unknown when nothing parsed
+        the mean over all parsed votes (a planted position bias cancels exactly) and a verdict: unknown when nothing
+        parsed
         or when the orders cancel to a tie.
     """
     whole = [(x, y) for x, y in votes if x is not None and y is not None]

@@ -20,7 +20,7 @@ from tilth.models.base import Reply
 from tilth.recipes.prompt import Prompt
 from tilth.recipes.recipe import Candidate, Context, recipe
 from tilth.rows.row import Row
-from tilth.select.decontaminate import Benchmark
+from tilth.select.benchmarks import Benchmark
 from tilth.verify.code import check_runs
 from tilth.verify.parse import fenced_code, sections
 
@@ -33,7 +33,9 @@ CONTEXT_TOKENS = 8192
 CHARACTERS_A_TOKEN = 4
 """Ours: a rough length of the prompt in tokens, since the tokenizer of an endpoint is unknown."""
 LEAST_BENCHMARK_CHARACTERS = 40
-"""Ours, in place of the release's list of trivially short texts: a shorter benchmark text proves nothing by standing inside another."""
+"""Ours, in place of the release's list of trivially short texts: a shorter benchmark text proves nothing by standing
+inside another.
+"""
 REDRAWS = 10
 """Ours: how often a blank snippet is drawn again before the file is left out."""
 ROUND = 64
@@ -41,7 +43,8 @@ ROUND = 64
 
 INSPIRE = Prompt(
     "inspire",
-    """The fragment of code below is only there to give you an idea. Invent a programming problem in {lang} that it could \
+    """The fragment of code below is only there to give you an idea. Invent a programming problem in {lang} that it
+    could \
 have come from, or that it brings to mind, and solve it. Whoever reads the problem will not see the fragment, so the \
 problem must say everything that is needed to solve it. The solution must be complete and correct, in one code block.
 
