@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tilth.errors import InputError, UsageError
-from tilth.select import Benchmark, Decontaminator
+from tilth.select import Benchmark, Decontaminator, open_embedder
 from tilth.select.words import words
 
 WORD = st.sampled_from(["a", "b", "c", "É", "é", "4", "d,"])
@@ -123,3 +123,49 @@ def test_no_benchmark_or_no_method_is_refused() -> None:
         Decontaminator([Benchmark.of("b", ["a"])], exact=False, ngrams=[])
     with pytest.raises(UsageError, match="n-grams of 1"):
         Decontaminator([Benchmark.of("b", ["a"])], ngrams=[1])
+
+
+@given(TEXTS, TEXTS, st.sampled_from(["0.3", "0.5", "1"]))
+@settings(max_examples=80, deadline=None)
+def test_containment_is_the_same_on_both_paths(bench: list[str], texts: list[str], least: str) -> None:
+    gate = Decontaminator([Benchmark.of("b", bench)], exact=False, ngrams=(), fuzzy=least)
+    assert gate.check(texts, compiled=True) == gate.check(texts, compiled=False)
+
+
+def test_many_blocks_on_many_threads_give_the_hits_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = random.Random(4)
+    bench = [" ".join(rng.choices("abcdefgh", k=30)) for _ in range(30)]
+    texts = [" ".join(rng.choices("ABCdefghÄz", k=rng.randint(0, 60))) for _ in range(400)]
+    gate = Decontaminator([Benchmark.of("b", bench)], exact=False, ngrams=[5], fuzzy="0.3")
+    whole = gate.check(texts, compiled=True)
+    monkeypatch.setattr("tilth.select.grams.BLOCK_CHARACTERS", 700)
+    assert gate.check(texts, compiled=True) == whole == gate.check(texts, compiled=False)
+    assert {"5-gram", "fuzzy"} == {hit.method for hit in whole if hit}
+
+
+def test_other_numbers_and_backward_questions_are_found_by_the_masked_method() -> None:
+    problem = "Weng earns $12 an hour for babysitting. Yesterday, she just did 50 minutes of babysitting. How much?"
+    gate = Decontaminator([Benchmark.of("b", [problem])], masked=13)
+    changed = problem.replace("12", "1,250").replace("50", "7.5")
+    backward = problem.replace("50", "x") + " The answer is 10. What is the value of x?"
+    hits = gate.check([changed, backward, "Weng earns a lot by the hour for babysitting, she said yesterday at noon."])
+    assert [hit.method if hit else None for hit in hits] == ["masked-13-gram", "masked-13-gram", None]
+    assert gate.check([changed], compiled=True) == gate.check([changed], compiled=False)
+
+
+def test_the_same_words_in_another_order_are_found_by_embeddings() -> None:
+    problem = "Which river runs through the old town of Cairo before it reaches the sea"
+    others = [f"Describe the {a} of a {b} in few words" for a in ("colour", "size") for b in ("cat", "tree", "boat")]
+    gate = Decontaminator([Benchmark.of("b", [problem])], embedder=open_embedder("hashed"), cosine=0.6)
+    hits = gate.check(["Before it reaches the sea, which river runs through the old town of Cairo?", *others])
+    assert [hit.method if hit else None for hit in hits] == ["embedding"] + [None] * len(others)
+
+
+def test_named_sets_are_looked_up_in_the_users_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gsm8k").mkdir()
+    (tmp_path / "gsm8k" / "test.jsonl").write_text('{"question": "How many clips did Natalia sell?"}\n')
+    monkeypatch.setenv("TILTH_BENCHMARKS", str(tmp_path))
+    assert Benchmark.read("gsm8k/test").rows == 1
+    assert Benchmark.read("gsm8k").rows == 1
+    with pytest.raises(InputError, match="did you mean 'gsm8k'"):
+        Benchmark.read("gsm8")

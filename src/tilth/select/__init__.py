@@ -9,8 +9,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tilth.select.benchmarks import Benchmark
     from tilth.select.bleu import self_bleu
-    from tilth.select.decontaminate import Benchmark, Decontaminator, Hit
+    from tilth.select.decontaminate import Decontaminator, Hit
+    from tilth.select.embed import Embedder, open_embedder
     from tilth.select.exact import exact_groups
     from tilth.select.figures import measure, vendi
     from tilth.select.mixing import Mix, mix
@@ -19,16 +21,17 @@ if TYPE_CHECKING:
     from tilth.select.steps import Selection, Steps, select_rows, texts_of
 
 _HOMES = {
-    "self_bleu": "bleu", "Benchmark": "decontaminate", "Decontaminator": "decontaminate", "Hit": "decontaminate",
+    "self_bleu": "bleu", "Benchmark": "benchmarks", "Decontaminator": "decontaminate", "Hit": "decontaminate",
+    "Embedder": "embed", "open_embedder": "embed",
     "exact_groups": "exact", "vendi": "figures", "Mix": "mixing", "NearResult": "near",
     "near_groups": "near", "Novelty": "novelty", "NoveltyResult": "novelty", "novelty_pass": "novelty",
     "rouge_l": "novelty", "Selection": "steps", "Steps": "steps", "select_rows": "steps", "texts_of": "steps",
     "measure": "figures", "mix": "mixing",
 }  # fmt: skip
 __all__ = [
-    "Benchmark", "Decontaminator", "Hit", "Mix", "NearResult", "Novelty", "NoveltyResult", "Selection", "Steps",
-    "exact_groups", "measure", "mix", "near_groups", "novelty_pass", "rouge_l", "select_rows", "self_bleu", "texts_of",
-    "vendi",
+    "Benchmark", "Decontaminator", "Embedder", "Hit", "Mix", "NearResult", "Novelty", "NoveltyResult", "Selection",
+    "Steps", "exact_groups", "measure", "mix", "near_groups", "novelty_pass", "open_embedder", "rouge_l",
+    "select_rows", "self_bleu", "texts_of", "vendi",
 ]  # fmt: skip
 
 

@@ -1,86 +1,32 @@
 """Decontamination: which texts hold, repeat or paraphrase a text of a benchmark, with a certificate.
 
-Four methods: `exact` (equal once normalised), `<n>-gram` (a run of n words in common; the words themselves decide, so
-there are no false positives by hashing), `fuzzy` (share of a benchmark text's word 3-grams found) and `rouge-l`
-(ROUGE-L F above a threshold). N-grams alone miss short texts and paraphrases: of GSM8K-like texts with each fifth word
+Methods, in the order in which they are tried: `exact` (equal once normalised), `<n>-gram` (a run of n words in common;
+the words themselves decide, so there are no false positives by hashing), `masked` (a run of words that is the same but
+for its numbers), `fuzzy` (share of a benchmark text's word 3-grams found), `rouge-l` (ROUGE-L F above a threshold) and
+`embedding` (cosine of embeddings). N-grams alone miss short texts and paraphrases: of texts with each fifth word
 replaced they find next to nothing, 3-gram containment finds four in five. Knows benchmarks, but no rows to drop.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
-from tilth.errors import InputError, UsageError, did_you_mean
-from tilth.rows.read import open_source
-from tilth.rows.text import prompt_text, row_text
+from tilth.errors import UsageError
+from tilth.select.benchmarks import Benchmark
+from tilth.select.embed import Embedder
 from tilth.select.novelty import Novelty
 from tilth.select.words import exact_threshold, is_small, normalised, shingles, words
 
-MIN_WORDS = 4
-"""A benchmark string with fewer words is a label or an id, not a text, and does not count."""
 MIN_SHINGLES = 8
 """A benchmark text with fewer word 3-grams is left out of the fuzzy method: sharing two of four says little."""
-VERSION = "1"
-
-
-@dataclass(frozen=True, slots=True)
-class Benchmark:
-    """The texts of a benchmark that must not stand in training data.
-
-    Args:
-        name: what the certificate calls it.
-        texts: (row from 0, text) for each text that counts; a row can have several.
-        hash: BLAKE2b of the file, empty when it did not come from one.
-        rows: rows in the file.
-    """
-
-    name: str
-    texts: tuple[tuple[int, str], ...]
-    hash: str = ""
-    rows: int = 0
-
-    @staticmethod
-    def of(name: str, texts: Sequence[str]) -> Benchmark:
-        """A benchmark of plain texts, one a row."""
-        return Benchmark(name, tuple(enumerate(texts)), rows=len(texts))
-
-    @staticmethod
-    def read(path: str | Path, columns: Sequence[str] = (), min_words: int = MIN_WORDS) -> Benchmark:
-        """Read a benchmark from any file that tilth reads.
-
-        Args:
-            path: the file or folder.
-            columns: columns whose strings count. By default every string of at least `min_words` words, wherever in the
-                row it stands, counts on its own, and the row's own text (`text`, or `prompt` and `completion`, or
-                `messages`) does at any length.
-            min_words: see above.
-
-        Raises:
-            InputError: the file cannot be read, holds no such column, or no text that counts.
-        """
-        source = open_source(path)
-        texts: list[tuple[int, str]] = []
-        rows = 0
-        for rows, row in enumerate(source, 1):
-            missing = next((c for c in columns if c not in row), None)
-            if missing is not None:
-                where = f"{path}, row {rows}"
-                raise InputError(
-                    f"no column '{missing}' in this benchmark", where=where, todo=did_you_mean(missing, row)
-                )
-            chosen = {c: row[c] for c in columns} if columns else row
-            own = [] if columns else [t for t in (row_text(row), prompt_text(row)) if t]
-            found = own + [t for t in _strings(chosen) if columns or len(words(t)) >= min_words]
-            texts += [(rows - 1, text) for text in dict.fromkeys(found)]
-        if not texts:
-            todo = "name its columns with --set columns=COLUMN"
-            raise InputError("no text in this benchmark has enough words to compare", where=str(path), todo=todo)
-        return Benchmark(Path(path).name, tuple(texts), source.hash, rows)
+VERSION = "2"
+_NUMBER = re.compile(r"\d(?:[\d.,]*\d)?|\b[xX]\b")
+"""What the masked method takes for a number; the lone x stands for the unknown of backward questions (MetaMath)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +36,8 @@ class Hit:
     Args:
         benchmark: its name.
         row: the benchmark's row, from 0.
-        method: ``exact``, ``13-gram``, ``fuzzy``, ``rouge-l``.
-        score: 1.0 for exact and n-grams; containment or F otherwise.
+        method: ``exact``, ``13-gram``, ``masked-13-gram``, ``fuzzy``, ``rouge-l``, ``embedding``.
+        score: 1.0 for exact and n-grams; containment, F or cosine otherwise.
         matched: the words in common for an n-gram, else the benchmark's text.
     """
 
@@ -113,8 +59,11 @@ class Decontaminator:
         benchmarks: at least one.
         exact: equality of normalised texts.
         ngrams: lengths of word n-grams; a benchmark text shorter than n words is left to the other methods.
+        masked: words of a run that counts whatever its numbers, such as 13; None leaves the method out.
         fuzzy: least containment of a benchmark text's word 3-grams, such as 0.4; None leaves the method out.
         rouge: ROUGE-L F above which a text counts as a copy, such as 0.7; None leaves the method out.
+        embedder: who embeds, when the last method is wanted.
+        cosine: least cosine with a benchmark text for the last method.
 
     Raises:
         UsageError: no benchmark, no method, or a threshold out of range.
@@ -126,17 +75,21 @@ class Decontaminator:
         *,
         exact: bool = True,
         ngrams: Sequence[int] = (13,),
+        masked: int | None = None,
         fuzzy: str | float | None = None,
         rouge: float | None = None,
+        embedder: Embedder | None = None,
+        cosine: float = 0.9,
     ) -> None:
         if not benchmarks:
             raise UsageError("no benchmark to decontaminate against", todo="name a file: --decontaminate test.jsonl")
-        if any(n < 2 for n in ngrams):
-            raise UsageError(f"n-grams of {min(ngrams)} words say nothing", todo="use 8 or 13")
+        lengths = [*ngrams, *([] if masked is None else [masked])]
+        if any(n < 2 for n in lengths):
+            raise UsageError(f"n-grams of {min(lengths)} words say nothing", todo="use 8 or 13")
         self.benchmarks = tuple(benchmarks)
         self.exact, self.ngrams = exact, tuple(sorted(set(ngrams), reverse=True))
         self.fuzzy: Fraction | None = None if fuzzy is None else exact_threshold(fuzzy)
-        self.rouge = rouge
+        self.rouge, self.masked, self.embedder, self.cosine = rouge, masked, embedder, cosine
         self._texts = [(b, row, text) for b, bench in enumerate(self.benchmarks) for row, text in bench.texts]
         if not self.methods:
             raise UsageError("every method of decontamination is off", todo="leave exact or an n-gram on")
@@ -144,15 +97,10 @@ class Decontaminator:
         for index, (_, _, text) in enumerate(self._texts):
             self._by_text.setdefault(normalised(text), index)
         self._by_text.pop("", None)
-        self._shingles: dict[str, list[int]] = defaultdict(list)
-        self._sizes: dict[int, int] = {}
+        self._sizes = [0] * len(self._texts)
         if self.fuzzy is not None:
-            for index, (_, _, text) in enumerate(self._texts):
-                found = shingles(text)
-                if len(found) >= MIN_SHINGLES:
-                    self._sizes[index] = len(found)
-                    for shingle in found:
-                        self._shingles[shingle].append(index)
+            counts = [len(shingles(text)) for _, _, text in self._texts]
+            self._sizes = [count if count >= MIN_SHINGLES else 0 for count in counts]
         self._pool: Novelty | None = None
         if rouge is not None:
             self._pool = Novelty(rouge)
@@ -162,8 +110,12 @@ class Decontaminator:
     @property
     def methods(self) -> list[str]:
         """Names of the methods in the order in which they are tried."""
-        names = (["exact"] if self.exact else []) + [f"{n}-gram" for n in self.ngrams]
-        return names + (["fuzzy"] if self.fuzzy is not None else []) + (["rouge-l"] if self.rouge is not None else [])
+        late = {
+            f"masked-{self.masked}-gram": self.masked, "fuzzy": self.fuzzy, "rouge-l": self.rouge,
+            "embedding": self.embedder,
+        }  # fmt: skip
+        early = (["exact"] if self.exact else []) + [f"{n}-gram" for n in self.ngrams]
+        return early + [name for name, setting in late.items() if setting is not None]
 
     def check(
         self, texts: Sequence[str], parts: Sequence[Sequence[str]] | None = None, *, compiled: bool | None = None
@@ -173,7 +125,7 @@ class Decontaminator:
         Args:
             texts: n texts.
             parts: for each text other texts that stand for it (such as its prompt alone) in `exact` and `rouge-l`.
-            compiled: force the compiled (True) or the plain path (False) for n-grams; both find the same.
+            compiled: force the compiled (True) or the plain path (False) for n-grams and containment; both find alike.
         """
         texts = list(texts)
         found: list[Hit | None] = [None] * len(texts)
@@ -183,17 +135,30 @@ class Decontaminator:
                 index = next((self._by_text[key] for key in map(normalised, candidates) if key in self._by_text), None)
                 if index is not None:
                     found[i] = self._hit(index, "exact", 1.0)
+        bench = [text for _, _, text in self._texts]
         for n in self.ngrams:
             open_ = [i for i, hit in enumerate(found) if hit is None]
-            for i, (index, gram) in self._ngram_hits([texts[i] for i in open_], n, compiled):
+            for i, (index, gram) in _ngram_hits(bench, [texts[i] for i in open_], n, compiled):
                 found[open_[i]] = self._hit(index, f"{n}-gram", 1.0, gram)
-        for i, candidates in enumerate(whole):
-            if found[i] is None and self.fuzzy is not None:
-                found[i] = self._fuzzy_hit(texts[i])
-            if found[i] is None and self._pool is not None:
-                above = max(filter(None, map(self._pool.check_above, candidates)), default=None)
-                if above is not None:
-                    found[i] = self._hit(above[1], "rouge-l", above[0])
+        if self.masked is not None:
+            open_ = [i for i, hit in enumerate(found) if hit is None]
+            hidden = [_mask(texts[i]) for i in open_]
+            for i, (index, gram) in _ngram_hits([_mask(text) for text in bench], hidden, self.masked, compiled):
+                found[open_[i]] = self._hit(index, f"masked-{self.masked}-gram", 1.0, gram)
+        if self.fuzzy is not None:
+            open_ = [i for i, hit in enumerate(found) if hit is None]
+            for i, (index, share) in self._contained(bench, [texts[i] for i in open_], self.fuzzy, compiled):
+                found[open_[i]] = self._hit(index, "fuzzy", share)
+        if self._pool is not None:
+            for i, candidates in enumerate(whole):
+                if found[i] is None:
+                    above = max(filter(None, map(self._pool.check_above, candidates)), default=None)
+                    if above is not None:
+                        found[i] = self._hit(above[1], "rouge-l", above[0])
+        if self.embedder is not None:
+            open_ = [i for i, hit in enumerate(found) if hit is None]
+            for i, (index, score) in _nearest(self.embedder, bench, [texts[i] for i in open_], self.cosine):
+                found[open_[i]] = self._hit(index, "embedding", score)
         return found
 
     def certificate(self, hits: Sequence[Hit | None]) -> dict[str, Any]:
@@ -216,36 +181,58 @@ class Decontaminator:
         }  # fmt: skip
 
     def _threshold(self, method: str) -> float | None:
-        return {"fuzzy": None if self.fuzzy is None else float(self.fuzzy), "rouge-l": self.rouge}.get(method)
+        fuzzy = None if self.fuzzy is None else float(self.fuzzy)
+        return {"fuzzy": fuzzy, "rouge-l": self.rouge, "embedding": self.cosine}.get(method)
 
     def _hit(self, index: int, method: str, score: float, matched: str = "") -> Hit:
         bench, row, text = self._texts[index]
         return Hit(self.benchmarks[bench].name, row, method, score, matched or text[:300])
 
-    def _ngram_hits(self, texts: list[str], n: int, compiled: bool | None) -> Iterator[tuple[int, tuple[int, str]]]:
-        bench = [text for _, _, text in self._texts]
-        if not (is_small(texts) and is_small(bench)) if compiled is None else compiled:
+    def _contained(
+        self, bench: list[str], texts: list[str], least: Fraction, compiled: bool | None
+    ) -> Iterator[tuple[int, tuple[int, float]]]:
+        if _is_large(texts, bench) if compiled is None else compiled:
             from tilth.select.grams import GramIndex
 
-            yield from GramIndex(bench, n).first_hits(texts)
+            yield from GramIndex(bench, 3).best_containment(texts, self._sizes, least.numerator, least.denominator)
             return
-        known: dict[str, int] = {}
+        postings: dict[str, list[int]] = defaultdict(list)
         for index, text in enumerate(bench):
-            for gram in _grams(text, n):
-                known.setdefault(gram, index)
+            for shingle in shingles(text) if self._sizes[index] else ():
+                postings[shingle].append(index)
         for i, text in enumerate(texts):
-            for gram in _grams(text, n):
-                if gram in known:
-                    yield i, (known[gram], gram)
-                    break
+            common = Counter(index for shingle in shingles(text) for index in postings.get(shingle, ()))
+            best = max(((Fraction(n, self._sizes[k]), -k) for k, n in common.items()), default=(Fraction(0), 0))
+            if best[0] >= least:
+                yield i, (-best[1], float(best[0]))
 
-    def _fuzzy_hit(self, text: str) -> Hit | None:
-        assert self.fuzzy is not None
-        common: Counter[int] = Counter()
-        for shingle in shingles(text):
-            common.update(self._shingles.get(shingle, ()))
-        best = max(((Fraction(c, self._sizes[i]), -i) for i, c in common.items()), default=(Fraction(0), 0))
-        return self._hit(-best[1], "fuzzy", float(best[0])) if best[0] >= self.fuzzy else None
+
+def _is_large(texts: list[str], bench: list[str]) -> bool:
+    return not (is_small(texts) and is_small(bench))
+
+
+def _mask(text: str) -> str:
+    return _NUMBER.sub("0", text)
+
+
+def _ngram_hits(
+    bench: list[str], texts: list[str], n: int, compiled: bool | None
+) -> Iterator[tuple[int, tuple[int, str]]]:
+    """Index of each text with an n-gram of the benchmark; the benchmark's text and the n-gram."""
+    if _is_large(texts, bench) if compiled is None else compiled:
+        from tilth.select.grams import GramIndex
+
+        yield from GramIndex(bench, n).first_hits(texts)
+        return
+    known: dict[str, int] = {}
+    for index, text in enumerate(bench):
+        for gram in _grams(text, n):
+            known.setdefault(gram, index)
+    for i, text in enumerate(texts):
+        for gram in _grams(text, n):
+            if gram in known:
+                yield i, (known[gram], gram)
+                break
 
 
 def _grams(text: str, n: int) -> Iterator[str]:
@@ -253,12 +240,15 @@ def _grams(text: str, n: int) -> Iterator[str]:
     return map(" ".join, zip(*(found[k:] for k in range(n)), strict=False))
 
 
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _strings(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from _strings(inner)
+def _nearest(
+    embedder: Embedder, bench: list[str], texts: list[str], least: float
+) -> Iterator[tuple[int, tuple[int, float]]]:
+    """Index of each text whose nearest benchmark text has cosine >= least; that text and the cosine."""
+    vectors = embedder.embed([*bench, *texts])
+    known = vectors[: len(bench)]
+    for start in range(0, len(texts), 4096):
+        cosines = vectors[len(bench) + start : len(bench) + start + 4096] @ known.T
+        nearest = cosines.argmax(axis=1)
+        for i, index in enumerate(nearest.tolist()):
+            if cosines[i, index] >= least:
+                yield start + i, (index, float(cosines[i, index]))

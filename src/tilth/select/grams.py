@@ -1,21 +1,30 @@
 """Compiled n-gram search: a benchmark's n-grams in a hashed table behind a bitmap (numba, ``cache=True``).
 
-A hash finds a place; the word ids at that place decide, and a word's bytes decide its id. So a hit is a hit.
+Texts are read byte by byte, a rolling hash runs over the hashes of their words, and a bitmap that fits the cache turns
+nearly all of them away. What it lets through is looked up and compared byte by byte: a hash finds a place, the bytes
+decide. So a hit is a hit. Blocks of texts are searched by several threads; the order of results does not depend on it.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tilth.select.kernels import Ids, Ints, Keys, encode, find_word, jit, next_word, word_ids
+from tilth.select.kernels import Bytes, Ids, Ints, Keys, WordTable, encode, jit, word_characters, word_ids
 from tilth.select.words import words
 
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
-CHUNK_CHARACTERS = 1 << 26
+_MIX = np.uint64(0xD6E8FEB86659FD93)
+BLOCK_CHARACTERS = 1 << 21
 """Texts are encoded in blocks of this size, so that memory does not grow with the corpus."""
+THREADS = 4
+"""At most; encoding holds the interpreter's lock, so more would wait for it."""
 
 
 class GramIndex:
@@ -29,109 +38,323 @@ class GramIndex:
     def __init__(self, texts: Sequence[str], n: int) -> None:
         self._texts, self._n = texts, n
         self._split: dict[int, list[str]] = {}
-        self._buffer, starts, table = encode(texts)
-        self._ids, self._offsets, slots, codes, first, last = word_ids(self._buffer, starts, table)
-        self._words = slots, codes, first, last
-        self._slots, self._bits = _index(self._ids, self._offsets, n)
+        buffer, starts, table = encode(texts)
+        self._ids, self._offsets, _, _, first, last = word_ids(buffer, starts, table)
+        self._codes = _codes(buffer, first, last)
+        self._known = (buffer, first, last, self._ids)
+        self._index = _index(self._ids, self._offsets, self._codes, n)
 
     def first_hits(self, texts: Sequence[str]) -> Iterator[tuple[int, tuple[int, str]]]:
         """For each text that holds an n-gram of the benchmark: its index and (benchmark text, first n-gram)."""
-        done = 0
-        while done < len(texts):
-            end, size = done, 0
-            while end < len(texts) and (end == done or size + len(texts[end]) <= CHUNK_CHARACTERS):
-                size += len(texts[end])
-                end += 1
-            buffer, starts, table = encode(texts[done:end])
-            places = _search(
-                buffer, starts, table, self._buffer, *self._words, self._ids, self._slots, self._bits, self._n
-            )
-            for i in np.flatnonzero(places >= 0).tolist():
-                place = int(places[i])
-                index = int(np.searchsorted(self._offsets, place, side="right")) - 1
-                first = place - int(self._offsets[index])
-                if index not in self._split:
-                    self._split[index] = words(self._texts[index])
-                yield done + i, (index, " ".join(self._split[index][first : first + self._n]))
-            done = end
+        for i, place in over_blocks(texts, self._first):
+            index = int(np.searchsorted(self._offsets, place, side="right")) - 1
+            first = place - int(self._offsets[index])
+            if index not in self._split:
+                self._split[index] = words(self._texts[index])
+            yield i, (index, " ".join(self._split[index][first : first + self._n]))
+
+    def best_containment(
+        self, texts: Sequence[str], sizes: Sequence[int], numerator: int, denominator: int
+    ) -> Iterator[tuple[int, tuple[int, float]]]:
+        """For each text that holds enough of a benchmark text's distinct n-grams: (benchmark text, share), the best.
+
+        Args:
+            texts: n texts.
+            sizes: distinct n-grams of each benchmark text; 0 leaves a text out.
+            numerator, denominator: the least share.
+        """
+        wanted = np.array(sizes, dtype=np.int64)
+        owners = _owners(self._ids, self._offsets, self._codes, self._index[0], self._n, wanted)
+        bound = wanted, numerator, denominator
+        for i, (index, count) in over_blocks(texts, partial(self._contained, owners, bound)):
+            yield i, (index, count / sizes[index])
+
+    def _search(self, texts: Sequence[str], only_first: bool) -> tuple[Ids, Ints]:
+        buffer, starts, table = fold(texts)
+        return _matches(buffer, starts, table, *self._known, *self._index, self._n, only_first)
+
+    def _first(self, texts: Sequence[str]) -> list[tuple[int, int]]:
+        found, slots = self._search(texts, True)
+        return list(zip(found.tolist(), self._index[0][slots].tolist(), strict=True))
+
+    def _contained(self, owners: Any, bound: Any, texts: Sequence[str]) -> list[tuple[int, tuple[int, int]]]:
+        found, slots = self._search(texts, False)
+        best, counts = _contain(len(texts), found, slots, len(self._index[0]), *owners, *bound)
+        return [(i, (int(best[i]), int(counts[i]))) for i in np.flatnonzero(best >= 0).tolist()]
+
+
+def over_blocks(texts: Sequence[str], search: Any) -> Iterator[tuple[int, Any]]:
+    """Run ``search(block of texts) -> [(index in block, result)]`` over all texts, on several threads, in order."""
+    bounds, size = [0], 0
+    for i, text in enumerate(texts):
+        if size and size + len(text) > BLOCK_CHARACTERS:
+            bounds.append(i)
+            size = 0
+        size += len(text)
+    bounds.append(len(texts))
+    spans = list(pairwise(bounds))
+    threads = min(THREADS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+    def one(span: tuple[int, int]) -> Any:
+        return search(texts[span[0] : span[1]])
+
+    if len(spans) == 1 or threads == 1:
+        for span in spans:
+            yield from ((span[0] + i, found) for i, found in one(span))
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        for span, result in zip(spans, pool.map(one, spans), strict=True):
+            yield from ((span[0] + i, found) for i, found in result)
+
+
+def fold(texts: Sequence[str]) -> tuple[Bytes, Ints, WordTable]:
+    """As `kernels.encode`, but a zero byte ends each text, and ASCII texts keep their capitals (`_matches` folds them).
+
+    Returns:
+        The bytes; n + 1 starts (text i ends one byte before start i + 1); which code points are word characters.
+    """
+    whole = "\0".join([*texts, ""])
+    if whole.isascii():
+        sizes, buffer = map(len, texts), whole.encode()
+    else:
+        parts = [t.encode() if t.isascii() else t.lower().encode("utf-8", "surrogatepass") for t in texts]
+        sizes, buffer = map(len, parts), b"\0".join([*parts, b""])
+    starts = np.zeros(len(texts) + 1, dtype=np.int64)
+    np.cumsum(np.fromiter(sizes, dtype=np.int64, count=len(texts)) + 1, out=starts[1:])
+    return np.frombuffer(buffer, dtype=np.uint8), starts, word_characters(0x110000)
 
 
 @jit
-def _index(ids: Ids, offsets: Ints, n: int) -> tuple[Ints, Keys]:
-    """Table from the hash of an n-gram to the place of its first occurrence, and a bitmap of the hashes."""
+def _folds() -> Bytes:
+    """ASCII: the lower-case byte of a word character, 0 elsewhere; 255 for a byte of a longer character."""
+    out = np.zeros(256, dtype=np.uint8)
+    for byte in range(128):
+        if 48 <= byte <= 57 or 97 <= byte <= 122 or byte == 95:
+            out[byte] = byte
+        if 65 <= byte <= 90:
+            out[byte] = byte + 32
+    out[128:] = 255
+    return out
+
+
+@jit
+def _codes(buffer: Bytes, first: Ints, last: Ints) -> Keys:
+    """The hash of each known word, as `_matches` computes it."""
+    out = np.zeros(len(first), dtype=np.uint64)
+    for word in range(len(first)):
+        code = np.uint64(0)
+        for i in range(first[word], last[word]):
+            code = code * _MIX + np.uint64(buffer[i])
+        out[word] = code ^ (code >> np.uint64(29))
+    return out
+
+
+@jit
+def _spread(code: np.uint64) -> np.uint64:
+    code = (code ^ (code >> np.uint64(32))) * _FACTOR
+    return code ^ (code >> np.uint64(29))
+
+
+@jit
+def _index(ids: Ids, offsets: Ints, codes: Keys, n: int) -> tuple[Ints, Keys, Keys]:
+    """Table from the hash of an n-gram to the place of its first occurrence; the hashes; a bitmap of them."""
     size = 1 << 10
     while size < 2 * len(ids):
         size *= 2
     slots = np.full(size, -1, dtype=np.int64)
+    held = np.zeros(size, dtype=np.uint64)
     bits = np.zeros(max(1, size // 8), dtype=np.uint64)
     for text in range(len(offsets) - 1):
         for place in range(offsets[text], offsets[text + 1] - n + 1):
             code = np.uint64(0)
             for k in range(n):
-                code = code * _FACTOR + np.uint64(ids[place + k] + 1)
-            high = code ^ (code >> np.uint64(32))
-            bit = np.int64((high * _FACTOR) >> np.uint64(20)) & (len(bits) * 64 - 1)
+                code = code * _FACTOR + codes[ids[place + k]]
+            code = _spread(code)
+            bit = np.int64(code >> np.uint64(20)) & (len(bits) * 64 - 1)
             bits[bit >> 6] |= np.uint64(1) << np.uint64(bit & 63)
-            slot = np.int64(high) & (size - 1)
-            while slots[slot] >= 0 and not _same(ids, slots[slot], ids, place, n):
+            slot = np.int64(code & np.uint64(0x7FFFFFFFFFFFFFFF)) & (size - 1)
+            while slots[slot] >= 0:
+                same = True
+                for k in range(n):
+                    if ids[slots[slot] + k] != ids[place + k]:
+                        same = False
+                        break
+                if same:
+                    break
                 slot = (slot + 1) & (size - 1)
             if slots[slot] < 0:
-                slots[slot] = place
-    return slots, bits
+                slots[slot], held[slot] = place, code
+    return slots, held, bits
 
 
 @jit
-def _same(a: Ids, at: int, b: Ids, bt: int, n: int) -> bool:
-    for k in range(n):  # noqa: SIM110 (numba compiles no generator)
-        if a[at + k] != b[bt + k]:
-            return False
-    return True
+def _look_up(
+    buffer: Bytes, begins: Ints, ends: Ints, run: int, folds: Bytes, code: np.uint64,
+    known: Bytes, first: Ints, last: Ints, ids: Ids, slots: Ints, held: Keys, n: int,
+) -> int:  # fmt: skip
+    """The slot of the n-gram whose words end in the rings at `run`, compared byte by byte; -1 when unknown."""
+    slot = np.int64(code & np.uint64(0x7FFFFFFFFFFFFFFF)) & (len(slots) - 1)
+    while slots[slot] >= 0:
+        if held[slot] == code:
+            same = True
+            for k in range(n):
+                ring, word = (run - n + k) & (len(begins) - 1), ids[slots[slot] + k]
+                width = ends[ring] - begins[ring]
+                if last[word] - first[word] != width:
+                    same = False
+                    break
+                for j in range(width):
+                    byte = buffer[begins[ring] + j]
+                    if (folds[byte] if byte < 128 else byte) != known[first[word] + j]:
+                        same = False
+                        break
+                if not same:
+                    break
+            if same:
+                return int(slot)
+        slot = (slot + 1) & (len(slots) - 1)
+    return -1
 
 
 @jit
-def _search(
-    buffer: NDArray[np.uint8], starts: Ints, table: NDArray[np.bool_], known: NDArray[np.uint8], word_slots: Ids,
-    codes: Keys, known_start: Ints, known_end: Ints, ids: Ids, slots: Ints, bits: Keys, n: int,
-) -> Ints:  # fmt: skip
-    """For each text the place in `ids` of the first n-gram that it shares, or -1."""
-    texts = len(starts) - 1
-    found = np.full(texts, -1, dtype=np.int64)
-    recent = np.zeros(n, dtype=np.int32)
-    window = np.empty(n, dtype=np.int32)
+def _matches(
+    buffer: Bytes, starts: Ints, table: WordTable, known: Bytes, first: Ints, last: Ints, ids: Ids,
+    slots: Ints, held: Keys, bits: Keys, n: int, only_first: bool,
+) -> tuple[Ids, Ints]:  # fmt: skip
+    """Known n-grams in the order in which they stand: text and slot of each, or of the first of each text."""
+    folds = _folds()
+    width = 1
+    while width < n:
+        width *= 2
+    recent = np.zeros(width, dtype=np.uint64)
+    begins, ends = np.zeros(width, dtype=np.int64), np.zeros(width, dtype=np.int64)
+    mask = width - 1
+    spots = len(bits) * 64 - 1
     power = np.uint64(1)
     for _ in range(n):
         power *= _FACTOR
-    for text in range(texts):
-        at, stop = starts[text], starts[text + 1]
-        run = 0
-        code = np.uint64(0)
-        while found[text] < 0:
-            start, end, word = next_word(buffer, at, stop, table)
-            if start == end:
-                break
-            at = end
-            id = word_slots[find_word(buffer, start, end, word, word_slots, codes, known, known_start, known_end)]
-            if id < 0:
-                run = 0
-                code = np.uint64(0)
-                continue
-            code = code * _FACTOR + np.uint64(id + 1)
-            if run >= n:
-                code -= power * np.uint64(recent[run % n] + 1)
-            recent[run % n] = id
-            run += 1
-            if run < n:
-                continue
-            high = code ^ (code >> np.uint64(32))
-            bit = np.int64((high * _FACTOR) >> np.uint64(20)) & (len(bits) * 64 - 1)
-            if not (bits[bit >> 6] >> np.uint64(bit & 63)) & np.uint64(1):
-                continue
+    # room for every word: growing an array in the loop would cost ten times the search
+    most = len(starts) if only_first else len(buffer) // 2 + 1
+    found, hits, total = np.empty(most, dtype=np.int32), np.empty(most, dtype=np.int64), 0
+    for text in range(len(starts) - 1):
+        run, i, begin, stop = 0, starts[text], starts[text], starts[text + 1]
+        word, rolling = np.uint64(0), np.uint64(0)
+        while i < stop:
+            byte = folds[buffer[i]]
+            wide = 1
+            if byte != 0:
+                if byte != 255:
+                    word = word * _MIX + np.uint64(byte)
+                    i += 1
+                    continue
+                lead = buffer[i]
+                wide, point = 2, np.int64(lead & 31)
+                if lead >= 0xF0:
+                    wide, point = 4, np.int64(lead & 7)
+                elif lead >= 0xE0:
+                    wide, point = 3, np.int64(lead & 15)
+                for k in range(1, wide):
+                    point = (point << 6) | np.int64(buffer[i + k] & 63)
+                if table[point]:
+                    for k in range(wide):
+                        word = word * _MIX + np.uint64(buffer[i + k])
+                    i += wide
+                    continue
+            if word != 0:
+                word ^= word >> np.uint64(29)
+                rolling = rolling * _FACTOR + word
+                if run >= n:
+                    rolling -= power * recent[(run - n) & mask]
+                recent[run & mask], begins[run & mask], ends[run & mask] = word, begin, i
+                run += 1
+                word = np.uint64(0)
+                if run >= n:
+                    code = _spread(rolling)
+                    bit = np.int64(code >> np.uint64(20)) & spots
+                    if (bits[bit >> 6] >> np.uint64(bit & 63)) & np.uint64(1):
+                        slot = _look_up(buffer, begins, ends, run, folds, code, known, first, last, ids, slots, held, n)
+                        if slot >= 0:
+                            found[total], hits[total] = text, slot
+                            total += 1
+                            if only_first:
+                                break
+            i += wide
+            begin = i
+    return found[:total], hits[:total]
+
+
+@jit
+def _owners(ids: Ids, offsets: Ints, codes: Keys, slots: Ints, n: int, sizes: Ints) -> tuple[Ints, Ids]:
+    """For each slot of the table the benchmark texts that hold its n-gram: starts, and texts end to end."""
+    count = np.zeros(len(slots) + 1, dtype=np.int64)
+    last = np.full(len(slots), -1, dtype=np.int64)
+    places = np.full(len(ids), -1, dtype=np.int64)
+    for text in range(len(offsets) - 1):
+        if sizes[text] == 0:
+            continue
+        for place in range(offsets[text], offsets[text + 1] - n + 1):
+            code = np.uint64(0)
             for k in range(n):
-                window[k] = recent[(run - n + k) % n]
-            slot = np.int64(high) & (len(slots) - 1)
-            while slots[slot] >= 0:
-                if _same(ids, slots[slot], window, 0, n):
-                    found[text] = slots[slot]
+                code = code * _FACTOR + codes[ids[place + k]]
+            slot = np.int64(_spread(code) & np.uint64(0x7FFFFFFFFFFFFFFF)) & (len(slots) - 1)
+            while True:
+                same = True
+                for k in range(n):
+                    if ids[slots[slot] + k] != ids[place + k]:
+                        same = False
+                        break
+                if same:
                     break
                 slot = (slot + 1) & (len(slots) - 1)
-    return found
+            if last[slot] != text:
+                last[slot], places[place] = text, slot
+                count[slot + 1] += 1
+    count = np.cumsum(count)
+    ends, owners = count[:-1].copy(), np.empty(count[-1], dtype=np.int32)
+    for text in range(len(offsets) - 1):
+        for place in range(offsets[text], offsets[text + 1]):
+            if places[place] >= 0:
+                owners[ends[places[place]]] = text
+                ends[places[place]] += 1
+    return count, owners
+
+
+@jit
+def _contain(
+    texts: int,
+    found: Ids,
+    hits: Ints,
+    table: int,
+    owner_starts: Ints,
+    owners: Ids,
+    sizes: Ints,
+    above: int,
+    below: int,
+) -> tuple[Ints, Ints]:
+    """For each text the benchmark text with the largest share of its n-grams found (the first among equals)."""
+    best, counts = np.full(texts, -1, dtype=np.int64), np.zeros(texts, dtype=np.int64)
+    stamp = np.full(table, -1, dtype=np.int64)
+    common, touched = np.zeros(len(sizes), dtype=np.int64), np.empty(len(sizes), dtype=np.int64)
+    i = 0
+    while i < len(found):
+        text, met = found[i], 0
+        while i < len(found) and found[i] == text:
+            slot = hits[i]
+            i += 1
+            if stamp[slot] == text:
+                continue
+            stamp[slot] = text
+            for k in range(owner_starts[slot], owner_starts[slot + 1]):
+                if common[owners[k]] == 0:
+                    touched[met] = owners[k]
+                    met += 1
+                common[owners[k]] += 1
+        for k in range(met):
+            owner = touched[k]
+            held = best[text]
+            if common[owner] * below >= above * sizes[owner]:
+                mine, other = common[owner] * sizes[held], counts[text] * sizes[owner]
+                if held < 0 or mine > other or (mine == other and owner < held):
+                    best[text], counts[text] = owner, common[owner]
+            common[owner] = 0
+    return best, counts

@@ -19,6 +19,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 Ints = NDArray[np.int64]
 Ids = NDArray[np.int32]
 Keys = NDArray[np.uint64]
+Bytes = NDArray[np.uint8]
+WordTable = NDArray[np.bool_]
 _PRIME, _BASIS = np.uint64(0x100000001B3), np.uint64(0xCBF29CE484222325)  # FNV-1a, 64 bits
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
@@ -41,11 +43,12 @@ def encode(texts: Sequence[str]) -> tuple[NDArray[np.uint8], Ints, NDArray[np.bo
     starts = np.zeros(len(parts) + 1, dtype=np.int64)
     np.cumsum(np.fromiter(map(len, parts), dtype=np.int64, count=len(parts)), out=starts[1:])
     buffer = np.frombuffer(b"".join(parts), dtype=np.uint8)
-    return buffer, starts, _word_characters(0x110000 if buffer.size and buffer.max() >= 128 else 128)
+    return buffer, starts, word_characters(0x110000 if buffer.size and buffer.max() >= 128 else 128)
 
 
 @lru_cache(maxsize=2)
-def _word_characters(size: int) -> NDArray[np.bool_]:
+def word_characters(size: int) -> WordTable:
+    """Whether each code point below `size` is one that ``\\w`` matches."""
     table = np.zeros(size, dtype=np.bool_)
     table[[ord(c) for c in re.findall(r"\w", "".join(map(chr, range(size))))]] = True
     return table
