@@ -1,4 +1,4 @@
-"""A question whose failure costs one candidate, not the whole pool.
+"""Questions whose failure costs one candidate, not the whole pool.
 
 For recipes that see all seeds at once: there, an error that reached the engine would end the run. Knows no method.
 """
@@ -18,6 +18,16 @@ async def ask_or_none(ctx: Context, role: str, messages: str | Sequence[Message]
         return await ctx.ask(role, messages, **options)
     except ModelError:
         return None
+
+
+async def sample_or_none(
+    ctx: Context, role: str, messages: str | Sequence[Message], n: int, **options: Any
+) -> Sequence[Reply | None]:
+    """`n` answers to one prompt, or `n` times None when the model could not give them."""
+    try:
+        return await ctx.sample(role, messages, n, **options)
+    except ModelError:
+        return [None] * n
 
 
 def fault(reply: Reply | None) -> str | None:

@@ -31,6 +31,8 @@ RECIPES = Registry(
         "constitutional-ai": "tilth.recipes.align.constitutional_ai:constitutional_ai",
         "rlaif-pairs": "tilth.recipes.align.rlaif_pairs:rlaif_pairs",
         "alpaca": "tilth.recipes.instruct.alpaca:alpaca",
+        "unnatural-instructions": "tilth.recipes.instruct.unnatural_instructions:unnatural_instructions",
+        "label-first": "tilth.recipes.instruct.label_first:label_first",
     },
 )
 

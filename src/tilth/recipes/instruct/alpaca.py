@@ -169,8 +169,8 @@ async def alpaca(
                 continue
             blocks = parse_blocks(reply.text, len(shown) + 1, cut=reply.cut)
             if not blocks:
-                reason = "reply:cut" if reply.cut else "parse:unknown"
-                ctx.drop(ctx.make({"text": reply.text}, of=shown, by=reply), reason)
+                none = "reply:cut" if reply.cut else "parse:unknown"
+                ctx.drop(ctx.make({"text": reply.text}, of=shown, by=reply), none)
             for block in blocks:
                 ctx.note("renumbered", block.renumbered)
                 if block.task is None:
