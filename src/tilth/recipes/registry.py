@@ -33,6 +33,8 @@ RECIPES = Registry(
         "alpaca": "tilth.recipes.instruct.alpaca:alpaca",
         "unnatural-instructions": "tilth.recipes.instruct.unnatural_instructions:unnatural_instructions",
         "label-first": "tilth.recipes.instruct.label_first:label_first",
+        "starling-ranking": "tilth.recipes.align.starling_ranking:starling_ranking",
+        "abel-format": "tilth.recipes.maths.abel_format:abel_format",
     },
 )
 
