@@ -70,7 +70,7 @@ def _with_helpers(file: Path, found: set[Path]) -> set[Path]:
         if isinstance(node, ast.ImportFrom):
             names = [node.module] if node.module else [a.name for a in node.names]
         for name in names:
-            if name.startswith("tilth.recipes.") and name.count(".") > 2:
+            if name.startswith("tilth.recipes.") and name != "tilth.recipes.recipe":
                 _with_helpers(METHODS.joinpath(*name.split(".")[2:]).with_suffix(".py"), found)
             elif "." not in name:
                 _with_helpers(file.parent / f"{name}.py", found)
