@@ -35,6 +35,7 @@ RECIPES = Registry(
         "label-first": "tilth.recipes.instruct.label_first:label_first",
         "starling-ranking": "tilth.recipes.align.starling_ranking:starling_ranking",
         "abel-format": "tilth.recipes.maths.abel_format:abel_format",
+        "xwin-math": "tilth.recipes.maths.xwin_math:xwin_math",
     },
 )
 
