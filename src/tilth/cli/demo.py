@@ -98,7 +98,8 @@ def run(args: argparse.Namespace) -> int:
         "seconds": round(time.monotonic() - story.start, 1),
     }
     story.tell(
-        f"report  {folder.report}", f"rows    {folder.kept}/*.parquet  (each with `tilth why {args.out} ROW_ID`)"
+        f"report  {folder.report}",
+        f"rows in {folder.kept}; where one came from: tilth why {args.out} ROW_ID; your own data: tilth init",
     )
     if args.json:
         print_json(story.facts)
