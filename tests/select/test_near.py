@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tilth.errors import UsageError
 from tilth.select import exact_groups, near_groups
-from tilth.select.words import shingles
+from tilth.select.minhash import bands_for
+from tilth.select.words import character_shingles, shingles
 
 WORD = st.sampled_from(["a", "b", "c", "d", "É", "é", "straße", "Σ", "ς", "1", "_", "İx", "，", "日本", "-"])
 TEXTS = st.lists(st.lists(WORD, max_size=9).map(" ".join), max_size=14)
@@ -37,11 +38,10 @@ def test_both_paths_find_the_groups_that_comparing_all_pairs_finds(texts: list[s
     assert near_groups(texts, threshold, compiled=True) == plain
 
 
-@pytest.mark.parametrize("threshold", ["0.3", "0.5", "0.7", "0.8", "0.95"])
-def test_groups_of_perturbed_texts_equal_those_of_all_pairs(threshold: str) -> None:
-    rng = random.Random(5)
+def perturbed(count: int, rng: random.Random) -> list[str]:
+    """Texts of 1-90 common words, of which three in five are copies of earlier ones with 0-3 words replaced."""
     texts: list[str] = []
-    while len(texts) < 250:
+    while len(texts) < count:
         if texts and rng.random() < 0.6:
             words = rng.choice(texts).split()
             for _ in range(rng.randint(0, 3)):
@@ -49,6 +49,12 @@ def test_groups_of_perturbed_texts_equal_those_of_all_pairs(threshold: str) -> N
         else:
             words = [str(min(rng.randrange(50), rng.randrange(50))) for _ in range(rng.randint(1, 90))]
         texts.append(" ".join(words))
+    return texts
+
+
+@pytest.mark.parametrize("threshold", ["0.3", "0.5", "0.7", "0.8", "0.95"])
+def test_groups_of_perturbed_texts_equal_those_of_all_pairs(threshold: str) -> None:
+    texts = perturbed(250, random.Random(5))
     expected = brute_force(texts, threshold)
     assert near_groups(texts, threshold, compiled=False).survivor == expected
     assert near_groups(texts, threshold, compiled=True).survivor == expected
@@ -122,3 +128,50 @@ def test_exact_duplicates_are_equal_after_nfkc_lower_case_and_single_spaces() ->
 def test_a_threshold_out_of_range_is_refused(threshold: str) -> None:
     with pytest.raises(UsageError):
         near_groups(["a"], threshold)
+
+
+@settings(max_examples=100, deadline=None)
+@given(TEXTS, THRESHOLD, st.integers(1, 6))
+def test_character_shingles_group_alike_on_both_paths(texts: list[str], threshold: str, n: int) -> None:
+    plain = near_groups(texts, threshold, n=n, unit="char", compiled=False)
+    assert near_groups(texts, threshold, n=n, unit="char", compiled=True) == plain
+    sets = [character_shingles(text, n) for text in texts]
+    for i, held in enumerate(plain.link):
+        assert len(sets[i] & sets[held]) * Fraction(1) >= Fraction(threshold) * len(sets[i] | sets[held])
+
+
+@settings(max_examples=60, deadline=None)
+@given(TEXTS, THRESHOLD, st.integers(0, 14))
+def test_texts_of_an_existing_pool_survive_and_come_first(texts: list[str], threshold: str, pool: int) -> None:
+    alone = near_groups(texts, threshold, compiled=False)
+    found = near_groups(texts, threshold, pool=pool, priority=[len(t) for t in texts], compiled=False)
+    for i, held in enumerate(found.survivor):
+        assert (held == i) if i < pool else (held >= pool or held == alone.survivor[i])
+
+
+@pytest.mark.parametrize("threshold", ["0.5", "0.7", "0.9"])
+def test_above_the_memory_bound_no_pair_is_wrong_and_nearly_none_is_missed(threshold: str) -> None:
+    texts = perturbed(3_000, random.Random(11))
+    exact = near_groups(texts, threshold, compiled=True)
+    bounded = near_groups(texts, threshold, compiled=True, memory=0)
+    sets = [shingles(text) for text in texts]
+    for i, held in enumerate(bounded.link):
+        assert (
+            Fraction(len(sets[i] & sets[held]), max(1, len(sets[i] | sets[held]))) >= Fraction(threshold) or i == held
+        )
+    dropped, expected = ({i for i, h in enumerate(r.survivor) if i != h} for r in (bounded, exact))
+    assert len(expected) > 300
+    assert dropped <= expected
+    assert len(dropped) >= 0.99 * len(expected)
+
+
+def test_bands_meet_pairs_at_the_threshold_with_the_stated_probability() -> None:
+    for t in (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0):
+        bands, rows = bands_for(t)
+        assert 1 - (1 - t**rows) ** bands >= 0.995
+        assert bands * rows <= 160
+
+
+def test_an_unknown_unit_is_refused() -> None:
+    with pytest.raises(UsageError, match="3 lines"):
+        near_groups(["a"], unit="line")

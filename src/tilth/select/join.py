@@ -76,7 +76,8 @@ def overlap(elements: Keys, offsets: Ints, a: int, b: int, least: int) -> int:
 
 
 @jit
-def _root(parent: Ids, node: int) -> int:
+def root(parent: Ids, node: int) -> int:
+    """The representative of a node's component."""
     while parent[node] != node:
         parent[node] = parent[parent[node]]
         node = parent[node]
@@ -206,7 +207,7 @@ def components(
                     continue
                 if _differ_by_more(signatures, s, other, size + sizes[other] - 2 * least):
                     continue
-                a, b = _root(parent, s), _root(parent, other)
+                a, b = root(parent, s), root(parent, other)
                 if a != b and overlap(elements, offsets, s, other, least) >= least:
                     parent[max(a, b)] = min(a, b)
         for k in range(size + (-2 * numerator * size) // both + 1):
@@ -217,7 +218,7 @@ def components(
                 posting_place[ends[id]] = k
                 ends[id] += 1
     for s in range(sets):
-        parent[s] = _root(parent, s)
+        parent[s] = root(parent, s)
     return parent
 
 

@@ -98,7 +98,9 @@ def _bag_overlap(bags: Ids, i: int, end_i: int, j: int, end_j: int, least: int) 
 
 
 @jit
-def greedy_pass(ids: Ids, starts: Ints, vocabulary: int, threshold: float) -> tuple[Ids, NDArray[np.float64]]:
+def greedy_pass(
+    ids: Ids, starts: Ints, vocabulary: int, threshold: float, pool: int
+) -> tuple[Ids, NDArray[np.float64]]:
     """The greedy novelty pass over token ids.
 
     F > T between texts of a and b tokens needs an LCS, so a bag overlap, above T·(a + b)/2, which for any b that
@@ -110,6 +112,7 @@ def greedy_pass(ids: Ids, starts: Ints, vocabulary: int, threshold: float) -> tu
         starts: their n + 1 starts.
         vocabulary: number of distinct tokens.
         threshold: T.
+        pool: so many texts at the start are accepted unseen.
 
     Returns:
         Nearest accepted text above the threshold, or -1; and its F, or 0.
@@ -143,7 +146,7 @@ def greedy_pass(ids: Ids, starts: Ints, vocabulary: int, threshold: float) -> tu
         blocks = (size + 63) // 64
         loaded = False
         best = threshold
-        for k in range(prefix[t]):
+        for k in range(prefix[t] if t >= pool else 0):
             token = bags[start + k]
             if k and bags[start + k - 1] == token:
                 continue

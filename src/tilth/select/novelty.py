@@ -196,7 +196,7 @@ class NoveltyResult:
 
 
 def novelty_pass(
-    texts: Sequence[str], threshold: float = 0.7, *, stemmer: bool = False, compiled: bool | None = None
+    texts: Sequence[str], threshold: float = 0.7, *, stemmer: bool = False, pool: int = 0, compiled: bool | None = None
 ) -> NoveltyResult:
     """Run texts through the rule of `Novelty`: drop a text when F > threshold with one accepted before it.
 
@@ -204,24 +204,25 @@ def novelty_pass(
         texts: in order.
         threshold: in [0, 1].
         stemmer: Porter stemming (needs nltk).
+        pool: so many texts at the start are an existing pool: accepted unseen.
         compiled: force the compiled (True) or the plain path (False); both decide alike.
     """
     texts = list(texts)
     if not is_small(texts) if compiled is None else compiled:
-        return _compiled_pass(texts, Novelty(threshold, stemmer=stemmer))
-    pool, accepted = Novelty(threshold, stemmer=stemmer), []
+        return _compiled_pass(texts, Novelty(threshold, stemmer=stemmer), pool)
+    held, accepted = Novelty(threshold, stemmer=stemmer), []
     result = NoveltyResult([-1] * len(texts), [0.0] * len(texts))
     for index, text in enumerate(texts):
-        above = pool.check_above(text)
+        above = held.check_above(text) if index >= pool else None
         if above is None:
-            pool.add(text)
+            held.add(text)
             accepted.append(index)
         else:
             result.similarity[index], result.nearest[index] = above[0], accepted[above[1]]
     return result
 
 
-def _compiled_pass(texts: list[str], settings: Novelty) -> NoveltyResult:
+def _compiled_pass(texts: list[str], settings: Novelty, pool: int) -> NoveltyResult:
     from tilth.select.lcs import greedy_pass
 
     vocabulary: dict[Any, int] = {}
@@ -232,5 +233,5 @@ def _compiled_pass(texts: list[str], settings: Novelty) -> NoveltyResult:
     ids, starts = np.array(flat, dtype=np.int32), np.array(offsets, dtype=np.int64)
     ranks = np.empty(len(vocabulary), dtype=np.int32)
     ranks[np.argsort(np.bincount(ids, minlength=len(vocabulary)), kind="stable")] = np.arange(len(vocabulary))
-    nearest, similarity = greedy_pass(ranks[ids], starts, len(vocabulary), settings.threshold)
+    nearest, similarity = greedy_pass(ranks[ids], starts, len(vocabulary), settings.threshold, pool)
     return NoveltyResult(nearest.tolist(), similarity.tolist())

@@ -46,6 +46,12 @@ def shingles(text: str, n: int = 3) -> frozenset[str]:
     return frozenset(map(" ".join, zip(*(found[k:] for k in range(n)), strict=False)))
 
 
+def character_shingles(text: str, n: int = 5) -> frozenset[str]:
+    """The set of runs of n characters of the normalised text; a shorter text is one shingle, an empty one has none."""
+    found = normalised(text)
+    return frozenset(found[i : i + n] for i in range(max(1, len(found) - n + 1))) if found else frozenset()
+
+
 def rouge_tokens(text: str, stem: Callable[[str], str] | None = None) -> list[str]:
     """Tokens as google's rouge_score 0.1.2 (``tokenize.py``) makes them.
 
