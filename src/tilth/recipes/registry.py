@@ -36,6 +36,8 @@ RECIPES = Registry(
         "starling-ranking": "tilth.recipes.align.starling_ranking:starling_ranking",
         "abel-format": "tilth.recipes.maths.abel_format:abel_format",
         "xwin-math": "tilth.recipes.maths.xwin_math:xwin_math",
+        "evol-breadth": "tilth.recipes.instruct.evol_breadth:evol_breadth",
+        "orca2-strategies": "tilth.recipes.instruct.orca2_strategies:orca2_strategies",
     },
 )
 
