@@ -23,18 +23,29 @@ def record(key: str, **more: object) -> Record:
 
 
 BASE = {
-    "identity": "http://a#m", "messages": [{"role": "user", "content": "hi"}], "sampling": {"temperature": 0.7}, "schema": None, "tools": [], "scope": "r1",
-}  # fmt: skip
+    "identity": "http://a#m",
+    "messages": [{"role": "user", "content": "hi"}],
+    "sampling": {"temperature": 0.7},
+    "schema": None,
+    "tools": [],
+    "scope": "r1",
+}
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("identity", "http://b#m"), ("identity", "http://a#n"), ("messages", [{"role": "system", "content": "hi"}]),
-        ("messages", [{"role": "user", "content": "hi "}]), ("sampling", {"temperature": 0.8}), ("sampling", {}), ("schema", {"type": "object"}),
-        ("tools", [{"type": "function"}]), ("scope", "r2"),
+        ("identity", "http://b#m"),
+        ("identity", "http://a#n"),
+        ("messages", [{"role": "system", "content": "hi"}]),
+        ("messages", [{"role": "user", "content": "hi "}]),
+        ("sampling", {"temperature": 0.8}),
+        ("sampling", {}),
+        ("schema", {"type": "object"}),
+        ("tools", [{"type": "function"}]),
+        ("scope", "r2"),
     ],
-)  # fmt: skip
+)
 def test_everything_that_determines_an_answer_changes_its_key(name: str, value: object) -> None:
     assert request_hash(**BASE) != request_hash(**{**BASE, name: value})  # type: ignore[arg-type]
 
