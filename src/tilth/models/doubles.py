@@ -37,9 +37,7 @@ def hash_uniform(*parts: object) -> float:
 
 def request_key(request: Request) -> str:
     """Hash of what a request asks (messages, schema, tools), whatever its draw, role and row."""
-    return hash_key(
-        [dict(m) for m in request.messages], request.schema, [dict(t) for t in request.tools]
-    ).hex()
+    return hash_key([dict(m) for m in request.messages], request.schema, [dict(t) for t in request.tools]).hex()
 
 
 def finished(answer: Answer, request: Request, draw: int, identity: str) -> Reply:
@@ -105,8 +103,6 @@ class ScriptedModel(FunctionModel):
                 if isinstance(answers, str | Reply):
                     return answers
                 if draw >= len(answers):
-                    raise ModelError(
-                        f"the script has {len(answers)} answers to '{key}', draw {draw} was asked for"
-                    )
+                    raise ModelError(f"the script has {len(answers)} answers to '{key}', draw {draw} was asked for")
                 return answers[draw]
         raise ModelError(f"the script has no answer to: {text[:200]!r}")

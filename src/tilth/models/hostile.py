@@ -43,9 +43,7 @@ KINDS: Mapping[str, Callable[[Request, Random], Reply]] = {
     ),
     "duplicates": lambda request, rng: Reply("\n".join(f"{i + 1}. {_TEXT}" for i in range(5))),
     "numbering": _numbering,
-    "language": lambda request, rng: Reply(
-        "Лампу на третьей полке починили во вторник. 三番目の棚のランプ。"
-    ),
+    "language": lambda request, rng: Reply("Лампу на третьей полке починили во вторник. 三番目の棚のランプ。"),
     "large": lambda request, rng: Reply((_TEXT + " ") * (LARGE // (len(_TEXT) + 1) + 1)),
     "control": _control,
     "fences": _fences,
@@ -61,9 +59,7 @@ def open_hostile(spec: Spec) -> Model:
     options = spec.options({"kinds": tuple(KINDS), "seed": 0})
     for kind in options["kinds"]:
         if kind not in KINDS:
-            raise UsageError(
-                f"no bad answer is called '{kind}'", where=spec.text, todo=did_you_mean(kind, KINDS)
-            )
+            raise UsageError(f"no bad answer is called '{kind}'", where=spec.text, todo=did_you_mean(kind, KINDS))
     return Hostile(**options)
 
 

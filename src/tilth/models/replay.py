@@ -117,8 +117,7 @@ class Replay:
             left -= len(self.completions[entry])
         lines = ", ".join(str(self.lines[e]) for e in entries[:5])
         raise ModelError(
-            f"replay miss: {self.path} line {lines} has {draw - left} completions, "
-            f"completion {draw + 1} was asked for"
+            f"replay miss: {self.path} line {lines} has {draw - left} completions, completion {draw + 1} was asked for"
         )
 
     def _looked_for(self, request: Request) -> str:
@@ -126,9 +125,7 @@ class Replay:
         for names in self.columns[:3]:
             values = self._values(request.row, names)
             if values is None:
-                lacks = [
-                    n for n in names if n not in request.row and self.new_names.get(n) not in request.row
-                ]
+                lacks = [n for n in names if n not in request.row and self.new_names.get(n) not in request.row]
                 said.append(f"the row has no column {', '.join(repr(n) for n in lacks)} to match on")
             else:
                 pairs = ", ".join(f"{n}={_short(v)}" for n, v in zip(names, values, strict=True))
@@ -183,9 +180,7 @@ def _record(line: bytes, where: str) -> dict[str, Any]:
     try:
         record = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        raise InputError(
-            f"not valid JSON ({error.msg} at column {error.colno})", where=where, todo=form
-        ) from error
+        raise InputError(f"not valid JSON ({error.msg} at column {error.colno})", where=where, todo=form) from error
     if not isinstance(record, dict):
         raise InputError("not a JSON object", where=where, todo=form)
     if ("match" in record) == ("messages" in record):

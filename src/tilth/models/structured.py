@@ -114,9 +114,7 @@ def _wrong_size(value: Any, schema: Mapping[str, Any]) -> str | None:
     if isinstance(value, str | list):
         low, high = ("minLength", "maxLength") if isinstance(value, str) else ("minItems", "maxItems")
         if not schema.get(low, 0) <= len(value) <= schema.get(high, len(value)):
-            return (
-                f"{len(value)} is not an allowed {'length' if isinstance(value, str) else 'number of items'}"
-            )
+            return f"{len(value)} is not an allowed {'length' if isinstance(value, str) else 'number of items'}"
     if isinstance(value, str) and "pattern" in schema and not re.search(schema["pattern"], value):
         return f"{value!r:.40} does not match {schema['pattern']}"
     return None
