@@ -38,6 +38,8 @@ RECIPES = Registry(
         "xwin-math": "tilth.recipes.maths.xwin_math:xwin_math",
         "evol-breadth": "tilth.recipes.instruct.evol_breadth:evol_breadth",
         "orca2-strategies": "tilth.recipes.instruct.orca2_strategies:orca2_strategies",
+        "mmiqc-compose": "tilth.recipes.maths.mmiqc_compose:mmiqc_compose",
+        "steerlm": "tilth.recipes.align.steerlm:steerlm",
     },
 )
 
