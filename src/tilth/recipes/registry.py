@@ -40,6 +40,7 @@ RECIPES = Registry(
         "orca2-strategies": "tilth.recipes.instruct.orca2_strategies:orca2_strategies",
         "mmiqc-compose": "tilth.recipes.maths.mmiqc_compose:mmiqc_compose",
         "steerlm": "tilth.recipes.align.steerlm:steerlm",
+        "sycophancy": "tilth.recipes.align.sycophancy:sycophancy",
     },
 )
 

@@ -180,8 +180,8 @@ async def steerlm(
 
     for reply, (levels, by) in zip(replies, await ctx.each(replies, graded, name="bootstrap"), strict=True):
         candidate = made(history, reply.text.strip(), levels, [*by, reply], "bootstrap")
-        if reason := f"reply:{reply.problem}" if reply.problem else "" if levels else "attributes:unknown:unparsed":
-            ctx.drop(candidate, reason)
+        if reply.problem or not candidate["label"]:
+            ctx.drop(candidate, f"reply:{reply.problem}" if reply.problem else "attributes:unknown:unparsed")
         else:
             yield candidate
 
