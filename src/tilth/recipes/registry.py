@@ -41,6 +41,7 @@ RECIPES = Registry(
         "mmiqc-compose": "tilth.recipes.maths.mmiqc_compose:mmiqc_compose",
         "steerlm": "tilth.recipes.align.steerlm:steerlm",
         "sycophancy": "tilth.recipes.align.sycophancy:sycophancy",
+        "ultrachat": "tilth.recipes.instruct.ultrachat:ultrachat",
     },
 )
 
