@@ -42,6 +42,7 @@ RECIPES = Registry(
         "steerlm": "tilth.recipes.align.steerlm:steerlm",
         "sycophancy": "tilth.recipes.align.sycophancy:sycophancy",
         "ultrachat": "tilth.recipes.instruct.ultrachat:ultrachat",
+        "syntra": "tilth.recipes.align.syntra:syntra",
     },
 )
 
