@@ -43,6 +43,8 @@ RECIPES = Registry(
         "sycophancy": "tilth.recipes.align.sycophancy:sycophancy",
         "ultrachat": "tilth.recipes.instruct.ultrachat:ultrachat",
         "syntra": "tilth.recipes.align.syntra:syntra",
+        "vicuna-clean": "tilth.recipes.instruct.vicuna_clean:vicuna_clean",
+        "step-labels": "tilth.recipes.maths.step_labels:step_labels",
     },
 )
 
