@@ -135,23 +135,13 @@ class Asker:
         if missing and self._journal_only:
             raise ModelError(f"the journal has no answer to this request ({keys[missing[0]]})")
         for run in _contiguous(missing):
-            asked = replace(request, n=len(run), draw=request.draw + run[0])
+            asked = request if len(run) == request.n else replace(request, n=len(run), draw=request.draw + run[0])
             fresh = await self._send(model, asked)
+            first = keys[run[0]]
             records = []
             for i, reply in zip(run, fresh, strict=True):
-                replies[i] = replace(reply, key=keys[i], model=model.identity)
-                records.append(
-                    self._record(
-                        model,
-                        asked,
-                        replies[i],
-                        keys[run[0]],
-                        scope,
-                        seed,
-                        first=i == run[0],
-                        draw=request.draw + i,
-                    )
-                )
+                replies[i] = reply = _named(reply, keys[i], model.identity)
+                records.append(self._record(model, asked, reply, first, scope, seed, draw=request.draw + i))
             self.journal.put(records)
         ordered = [replies[i] for i in range(len(keys))]
         return [with_parsed(r, request.schema) for r in ordered] if request.schema is not None else ordered
@@ -202,11 +192,10 @@ class Asker:
         scope: str,
         seed: int,
         *,
-        first: bool,
         draw: int,
     ) -> Record:
         body = None
-        if first:
+        if reply.key == first_key:
             body = {
                 "messages": list(request.messages),
                 "sampling": dict(request.sampling),
@@ -222,6 +211,14 @@ class Asker:
             reply.key, seed, scope, request.role, model.identity, draw, first_key, body, plain, reply.usage.input,
             reply.usage.output, self._price(model, reply.usage),
         )  # fmt: skip
+
+
+def _named(reply: Reply, key: str, identity: str) -> Reply:
+    """The reply with its key and its model (`dataclasses.replace` takes three times as long)."""
+    return Reply(
+        reply.text, reply.finish_reason, reply.usage, reply.logprobs, reply.tool_calls, reply.reasoning,
+        reply.parsed, reply.repaired, identity, key,
+    )  # fmt: skip
 
 
 def _reply(plain: Mapping[str, Any], key: str, identity: str) -> Reply:

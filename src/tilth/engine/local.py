@@ -182,7 +182,8 @@ async def _run(
         settings=recipe.settings({k: v for k, v in plan.set.items() if k in recipe.params}),
         prompts=plan.wordings(recipe),
         seed=plan.seed,
-        concurrency=plan.concurrency,
+        concurrency=plan.concurrency
+        * (ROWS_A_REQUEST if any(getattr(m, "bounded", 0) for m in models.values()) else 1),
         limit=plan.limit,
         progress=Progress(todo, quiet=quiet),
     )

@@ -23,6 +23,13 @@ from tilth.errors import DiskError, UsageError
 VERSION = 1
 COMMIT_SECONDS = 0.5
 COMMIT_WRITES = 1_000
+GATHERED = 128
+"""Answers and outcomes that wait in memory (inside the open batch) before they go to SQLite together."""
+SEEN_BITS = 24
+"""Bits of a key's hash that are remembered of a fresh journal's answers: what is asked for the first time needs no
+look-up.
+"""
+_SEEN_MASK = (1 << SEEN_BITS) - 1
 NETWORK_FILE_SYSTEMS = (
     "nfs",
     "nfs4",
@@ -122,6 +129,8 @@ class Journal:
         self._lock: IO[str] | None = None
         self._pending = 0
         self._since = 0.0
+        self._gathered: dict[str, tuple[Any, ...]] = {}
+        self._outcomes: list[tuple[Any, ...]] = []
         if self.path != ":memory:":
             _refuse_network(Path(path))
             self._lock = _lock(Path(path).with_name(".lock"))
@@ -139,31 +148,39 @@ class Journal:
                 where=self.path,
                 todo="use the tilth that wrote it",
             )
+        self._seen = bytearray(1 << (SEEN_BITS - 3)) if self.empty() else None
 
     # -- requests
     def reply(self, key: str) -> dict[str, Any] | None:
         """The recorded reply of a request, or None."""
+        if self._seen is not None:
+            bit = hash(key) & _SEEN_MASK
+            if not self._seen[bit >> 3] & (1 << (bit & 7)):
+                return None
+        if (waiting := self._gathered.get(key)) is not None:
+            return orjson.loads(waiting[8])  # type: ignore[no-any-return]
         row = self._db.execute("SELECT reply FROM requests WHERE key=?", (key,)).fetchone()
         return orjson.loads(row[0]) if row else None
 
     def put(self, records: list[Record]) -> None:
         """Record the answers of one call, all or none."""
         now = time.time()
-        self._write(
-            "INSERT OR REPLACE INTO requests VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
-            [
-                (
-                    r.key, r.seed, r.scope, r.role, r.model, r.draw, r.first,
-                    None if r.request is None else orjson.dumps(r.request), orjson.dumps(r.reply),
-                    r.input, r.output, r.cost, now,
-                )
-                for r in records
-            ],
-        )  # fmt: skip
+        if not self._pending:
+            self._since = time.monotonic()
+        for r in records:
+            if self._seen is not None:
+                bit = hash(r.key) & _SEEN_MASK
+                self._seen[bit >> 3] |= 1 << (bit & 7)
+            self._gathered[r.key] = (
+                r.key, r.seed, r.scope, r.role, r.model, r.draw, r.first,
+                None if r.request is None else orjson.dumps(r.request), orjson.dumps(r.reply),
+                r.input, r.output, r.cost, now,
+            )  # fmt: skip
+        self._gather(len(records))
 
     def record(self, key: str) -> Record | None:
         """The whole record of a request (the request itself comes from the call's first draw)."""
-        row = self._db.execute(
+        row = self._read(
             "SELECT a.key, a.seed, a.scope, a.role, a.model, a.draw, a.first, coalesce(a.request, b.request), a.reply,"
             " a.input, a.output, a.cost FROM requests a LEFT JOIN requests b ON b.key=a.first WHERE a.key=?", (key,),
         ).fetchone()  # fmt: skip
@@ -171,7 +188,7 @@ class Journal:
 
     def records(self) -> Iterator[Record]:
         """All records, by seed, scope, role and draw."""
-        query = self._db.execute(
+        query = self._read(
             "SELECT key, seed, scope, role, model, draw, first, request, reply, input, output, cost FROM requests"
             " ORDER BY seed, scope, role, draw, key"
         )
@@ -180,7 +197,7 @@ class Journal:
 
     def spent(self) -> tuple[int, int, int, float]:
         """Calls, input tokens, output tokens and US dollars recorded so far."""
-        row = self._db.execute(
+        row = self._read(
             "SELECT count(*) FILTER (WHERE request IS NOT NULL), coalesce(sum(input),0), coalesce(sum(output),0),"
             " coalesce(sum(cost),0.0) FROM requests"
         ).fetchone()
@@ -188,7 +205,7 @@ class Journal:
 
     def started(self) -> int:
         """Seeds with a recorded answer and no outcome: the unfinished ones."""
-        row = self._db.execute(
+        row = self._read(
             "SELECT count(DISTINCT seed) FROM requests WHERE seed>=0 AND seed NOT IN"
             " (SELECT seed FROM outcomes WHERE status<>'open')"
         ).fetchone()
@@ -197,24 +214,25 @@ class Journal:
     # -- outcomes
     def put_outcome(self, outcome: Outcome) -> None:
         """Record what became of a seed."""
-        self._write(
-            "INSERT OR REPLACE INTO outcomes VALUES (?,?,?,?,?)",
-            [(outcome.seed, outcome.part, outcome.scope, outcome.status, orjson.dumps(outcome.content))],
-        )
+        if not self._pending:
+            self._since = time.monotonic()
+        content = orjson.dumps(outcome.content)
+        self._outcomes.append((outcome.seed, outcome.part, outcome.scope, outcome.status, content))
+        self._gather(1)
 
     def empty(self) -> bool:
         """Whether nothing was recorded yet."""
         query = "SELECT EXISTS (SELECT 1 FROM requests) OR EXISTS (SELECT 1 FROM outcomes)"
-        return not self._db.execute(query).fetchone()[0]
+        return not self._read(query).fetchone()[0]
 
     def finished(self) -> set[int]:
         """Indices of the seeds that need no more work (done or skipped)."""
-        rows = self._db.execute("SELECT seed FROM outcomes WHERE status IN ('done','skipped')")
+        rows = self._read("SELECT seed FROM outcomes WHERE status IN ('done','skipped')")
         return {int(r[0]) for r in rows}
 
     def outcomes(self) -> Iterator[Outcome]:
         """All outcomes in seed order."""
-        for row in self._db.execute("SELECT seed, part, scope, status, content FROM outcomes ORDER BY seed, part"):
+        for row in self._read("SELECT seed, part, scope, status, content FROM outcomes ORDER BY seed, part"):
             yield Outcome(row[0], row[1], row[2], row[3], orjson.loads(row[4]))
 
     def forget_outcomes(self) -> None:
@@ -253,6 +271,7 @@ class Journal:
         self.commit()
         with self._disk():
             self._db.execute("ATTACH ? AS other", (str(other),))
+            self._seen = None
             count = self._db.execute("INSERT OR IGNORE INTO requests SELECT * FROM other.requests").rowcount
             self._db.execute("INSERT OR IGNORE INTO steps SELECT * FROM other.steps")
             self._db.execute("DETACH other")
@@ -268,6 +287,7 @@ class Journal:
     def commit(self) -> None:
         """Make everything written so far survive a killed process."""
         if self._pending:
+            self._flush()
             with self._disk():
                 self._db.execute("COMMIT")
             self._pending = 0
@@ -280,10 +300,38 @@ class Journal:
         if self._lock is not None:
             self._lock.close()
 
-    def _write(self, sql: str, rows: list[tuple[Any, ...]]) -> None:
+    def _read(self, sql: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
+        """A query over everything recorded so far."""
+        self._flush()
+        return self._db.execute(sql, values)
+
+    def _gather(self, writes: int) -> None:
+        self._pending += writes
+        if self.due():
+            self.commit()
+        elif len(self._gathered) + len(self._outcomes) >= GATHERED:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Hand what was gathered to SQLite, inside the open batch."""
+        if not (self._gathered or self._outcomes):
+            return
         with self._disk():
-            if not self._pending:
+            if not self._db.in_transaction:
                 self._db.execute("BEGIN")
+            self._db.executemany(
+                "INSERT OR REPLACE INTO requests VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", self._gathered.values()
+            )
+            self._db.executemany("INSERT OR REPLACE INTO outcomes VALUES (?,?,?,?,?)", self._outcomes)
+        self._gathered.clear()
+        self._outcomes.clear()
+
+    def _write(self, sql: str, rows: list[tuple[Any, ...]]) -> None:
+        self._flush()
+        with self._disk():
+            if not self._db.in_transaction:
+                self._db.execute("BEGIN")
+            if not self._pending:
                 self._since = time.monotonic()
             self._db.executemany(sql, rows)
         self._pending += len(rows)
@@ -297,6 +345,8 @@ class Journal:
         except sqlite3.Error as error:
             if self._pending and not self._db.in_transaction:
                 self._pending = 0  # SQLite rolled the open batch back by itself, as it does on a full disk
+                self._gathered.clear()
+                self._outcomes.clear()
             raise DiskError(
                 f"the journal cannot be written ({error})", where=self.path,
                 todo="free space or mend permissions, then run the same command again",

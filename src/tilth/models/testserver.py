@@ -17,6 +17,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -76,13 +77,17 @@ class Behaviour:
 
 @dataclass
 class Tally:
-    """What the server saw: requests, answers, faults by kind, the most requests at once, and bodies when recorded."""
+    """What the server saw: requests, answers, faults by kind, the most requests at once, when the first request came and
+    the last answer left (since these were last asked for), and bodies when recorded.
+    """
 
     requests: int = 0
     answered: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     at_once: int = 0
     most_at_once: int = 0
+    first_at: float = 0.0
+    last_at: float = 0.0
     bodies: list[bytes] = field(default_factory=list)
 
     @property
@@ -193,6 +198,7 @@ class _Connection(asyncio.Protocol):
             self._get(path)
             return
         tally.requests += 1
+        tally.first_at = tally.first_at or time.time()
         if server.behaviour.record:
             tally.bodies.append(body)
         try:
@@ -221,6 +227,8 @@ class _Connection(asyncio.Protocol):
             tally = server.tally
             found = {"requests": tally.requests, "answered": tally.answered, "faults": dict(tally.faults)}
             found |= {"most_at_once": tally.most_at_once, "repeats": tally.repeats}
+            found |= {"first_at": tally.first_at, "last_at": tally.last_at}
+            tally.first_at = 0.0
             self._say(200, orjson.dumps(found))
         else:
             self._say(404, b'{"error":{"message":"no such page"}}')
@@ -280,6 +288,7 @@ class _Connection(asyncio.Protocol):
         self.transport.write(data)
         self.busy = False
         self.server.tally.at_once -= 1
+        self.server.tally.last_at = time.time()
         if self.buffer:
             self._next()
 

@@ -192,6 +192,7 @@ def verdict_record(id: str, verdict: Verdict) -> Json:
 # ---- types: the smallest JSON type that holds every value of a column; None while only nulls were seen
 Type = Any  # None | "bool" | "int" | "float" | "str" | "json" | ("list", Type) | ("struct", {name: Type})
 _STRINGS: Type = ("list", "str")
+_BETWEEN = "\x1f"
 BASE: dict[str, dict[str, Type]] = {
     "data/kept": {"id": "str"},
     "data/dropped": {"id": "str", "reason": "str"},
@@ -329,14 +330,25 @@ class PartWriter:
         import polars as pl
 
         columns = self._columns or {name: [] for name in self._types}
-        frame = pl.DataFrame(
-            [pl.Series(n, columns[n], dtype=_polars_type(kind), strict=False) for n, kind in self._types.items()]
-        )
+        frame = pl.DataFrame([_series(n, columns[n], kind) for n, kind in self._types.items()])
         try:
             frame.write_parquet(self.folder / f"part-{self._part:05d}.parquet", compression="zstd", statistics=False)
         except pl.exceptions.PolarsError as error:
             raise OSError(str(error)) from error
         self._columns, self._count, self._part = {}, 0, self._part + 1
+
+
+def _series(name: str, values: list[Any], kind: Type) -> Any:
+    """A column; lists of plain words go in as one joined text each, ten times as fast as list by list."""
+    import polars as pl
+
+    if kind == _STRINGS and all(v is not None and None not in v and "" not in v for v in values):
+        joined = [_BETWEEN.join(v) for v in values]
+        if sum(map(len, values)) == sum(j.count(_BETWEEN) + 1 for j in joined if j):
+            text = pl.Series(name, joined, dtype=pl.String)
+            none = pl.lit([], dtype=pl.List(pl.String))
+            return pl.select(pl.when(text == "").then(none).otherwise(text.str.split(_BETWEEN)).alias(name)).to_series()
+    return pl.Series(name, values, dtype=_polars_type(kind), strict=False)
 
 
 def _replace_folder(fresh: Path, target: Path) -> None:
