@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format",
         default="trl",
-        metavar="trl|hf|openai|argilla|label-studio",
+        metavar="trl|hf|openai|argilla|label-studio|prm800k",
         help="who reads it (default trl)",
     )
     parser.add_argument("--out", type=Path, metavar="PATH", help="file, or folder for hf (default DIR/export/...)")

@@ -19,7 +19,7 @@ from tilth.report.shapes import SHAPES, CannotExpressError, Columns, Shape, as_o
 from tilth.report.writing import write_dataset, write_json
 from tilth.rows.folder import RunFolder
 
-FORMATS = ("trl", "hf", "openai", "argilla", "label-studio")
+FORMATS = ("trl", "hf", "openai", "argilla", "label-studio", "prm800k")
 TURNS = ("messages", "prompt", "completion", "chosen", "rejected")
 """Columns that may hold a chat."""
 

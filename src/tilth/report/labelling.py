@@ -1,4 +1,4 @@
-"""Rows for the tools in which people label: Argilla records and Label Studio tasks.
+"""Rows for the tools in which people label: Argilla records, Label Studio tasks, and PRM800K's form of step labels.
 
 What the verifiers said goes along as a suggestion, so that a person can agree or not; the row's id goes along so that
 labels find their way back.
@@ -11,7 +11,8 @@ from typing import Any
 
 from tilth.report import tables
 from tilth.report.facts import Facts, plain
-from tilth.report.shapes import Columns, Shape
+from tilth.report.shapes import CannotExpressError, Columns, Shape
+from tilth.rows.prm800k import as_prm800k
 
 ARRAY_FORMATS = ("label-studio",)
 """Formats that are one JSON array, not JSON lines."""
@@ -84,8 +85,21 @@ def _verdicts(facts: Facts) -> dict[str, list[dict[str, Any]]]:
     return tables.verdicts_of(facts.folder, tables.ids_of(facts.folder, "data/kept"))
 
 
+def prm800k(shape: Shape, facts: Facts) -> Callable[[Columns], Columns]:
+    """Makes PRM800K records of rows with step labels."""
+
+    def make(row: Columns) -> Columns:
+        try:
+            return as_prm800k({**row, **shape.build(row)})
+        except (KeyError, ValueError) as error:
+            raise CannotExpressError(str(error).strip("'")) from error
+
+    return make
+
+
 LABELLING: dict[str, Callable[[Shape, Facts], Callable[[Columns], Columns]]] = {
     "argilla": argilla,
     "label-studio": label_studio,
+    "prm800k": prm800k,
 }
 """Format to what makes its rows."""
