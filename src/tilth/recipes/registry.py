@@ -45,6 +45,7 @@ RECIPES = Registry(
         "syntra": "tilth.recipes.align.syntra:syntra",
         "vicuna-clean": "tilth.recipes.instruct.vicuna_clean:vicuna_clean",
         "step-labels": "tilth.recipes.maths.step_labels:step_labels",
+        "factuality-pairs": "tilth.recipes.align.factuality_pairs:factuality_pairs",
     },
 )
 
