@@ -144,3 +144,44 @@ def test_a_topic_stands_for_seeds_only_where_the_method_allows_it(
 ) -> None:
     assert main(["run", "complete", "--set", "topic=bees", "--model", "nano", "--out", str(tmp_path / "o")]) == 2
     assert "no setting 'topic'" in capsys.readouterr().err
+
+
+def test_a_recipe_from_another_package_is_found_by_its_entry_point(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from importlib.metadata import EntryPoint
+
+    import tilth.registry
+
+    (tmp_path / "their_package.py").write_text(
+        "from tilth.recipes import recipe\n\n@recipe('theirs', family='theirs', takes=('prompt',), makes=('completion',))\n"
+        "async def theirs(row, ctx):\n    yield {'completion': (await ctx.ask('generator', row['prompt'])).text}\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    point = EntryPoint("theirs", "their_package:theirs", "tilth.recipes")
+    monkeypatch.setattr(tilth.registry, "entry_points", lambda group: [point] if group == "tilth.recipes" else [])
+    from tilth.recipes.registry import RECIPES
+
+    monkeypatch.delitem(RECIPES.__dict__, "_paths", raising=False)
+    try:
+        assert (
+            main(
+                [
+                    "run",
+                    "theirs",
+                    "--seeds",
+                    write(tmp_path, [{"prompt": "x"}]),
+                    "--model",
+                    "hostile?kinds=echo",
+                    "--out",
+                    str(tmp_path / "o"),
+                    "--json",
+                ]
+            )
+            == 0
+        )
+        assert json.loads(capsys.readouterr().out)["kept"] == 1
+        assert main(["recipes", "--family", "theirs", "--json"]) == 0
+        assert [r["id"] for r in json.loads(capsys.readouterr().out)] == ["theirs"]
+    finally:
+        RECIPES.__dict__.pop("_paths", None)

@@ -7,7 +7,7 @@ import ast
 import inspect
 from typing import Any
 
-from tilth.cli.common import add_json, print_json, table
+from tilth.cli.common import add_json, print_json
 from tilth.errors import TilthError
 
 HELP = "Every method: id, family, what it takes and makes; or one method in full, told from its code."
@@ -18,6 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `tilth recipes`."""
     parser.add_argument("id", nargs="?", help="a recipe id or ./file.py:name")
     parser.add_argument("--family", help="only this family")
+    parser.add_argument("--takes", metavar="COLUMN", help="only methods that can start from this column")
+    parser.add_argument("--makes", metavar="COLUMN", help="only methods whose rows have this column, such as chosen")
+    parser.add_argument("--role", help="only methods that ask this role, such as judge")
     add_json(parser)
 
 
@@ -38,24 +41,36 @@ def run(args: argparse.Namespace) -> int:
             found.append(_facts(load_recipe(id)))
         except TilthError as error:
             broken.append((id, str(error)))
-    found = [f for f in found if args.family in (None, f["family"])]
-    found.sort(key=lambda f: (f["family"], f["id"]))
+    found = sorted((f for f in found if _wanted(f, args)), key=lambda f: (f["family"], f["id"]))
     if args.json:
         print_json(found)
         return 0
-    rows = [
-        (
-            f["id"],
-            f["family"].ljust(10),
-            f"{' '.join(f['takes'])} -> {' '.join(f['makes'])}".ljust(60),
-            f["summary"].ljust(1),
-        )
-        for f in found
-    ]
-    print(table([(a, b, c, "") for a, b, c, _ in rows]) if rows else "no recipe")
+    print("\n".join(_listed(found)) or "no method is like that")
     for id, why in broken:
         print(f"{id}: cannot be loaded: {why}")
     return 0
+
+
+def _wanted(facts: dict[str, Any], args: argparse.Namespace) -> bool:
+    def columns(name: str) -> set[str]:
+        return {c for word in facts[name] for c in word.split("|")}
+
+    return (
+        args.family in (None, facts["family"])
+        and (args.takes is None or args.takes in columns("takes"))
+        and (args.makes is None or args.makes in columns("makes"))
+        and (args.role is None or args.role in (*facts["roles"], *facts["optional_roles"]))
+    )
+
+
+def _listed(found: list[dict[str, Any]]) -> list[str]:
+    width, lines, family = max((len(f["id"]) for f in found), default=0), [], ""
+    for facts in found:
+        if facts["family"] != family:
+            family = facts["family"]
+            lines += ["", family] if lines else [family]
+        lines.append(f"  {facts['id']:<{width}}  {facts['summary']}")
+    return lines
 
 
 def _facts(recipe: Any, *, full: bool = False) -> dict[str, Any]:
@@ -63,7 +78,7 @@ def _facts(recipe: Any, *, full: bool = False) -> dict[str, Any]:
         "id": recipe.id, "family": recipe.family, "summary": recipe.summary, "cites": list(recipe.cites),
         "takes": list(recipe.takes), "makes": list(recipe.makes), "roles": list(recipe.roles),
         "optional_roles": list(recipe.optional_roles), "pool": recipe.pool, "topic": recipe.topic,
-        "level": 5 if "judge" in recipe.roles or recipe.family != "maths" else 6,
+        "level": recipe.level,
     }  # fmt: skip
     if full:
         facts["settings"] = {p.name: p.default for p in recipe.params.values()}

@@ -186,6 +186,8 @@ class Recipe:
         prompts: its wordings.
         topic: whether a topic can stand for the seeds.
         optional_roles: roles that it can do without.
+        level: human involvement of a typical row, 1-6 (each row's own is derived from its events): 5 when a machine
+            rates or nobody does, 6 when an environment with the truth does.
         act: ``wrote`` when the text is the model's own, ``rewrote`` when it is the seed's in other words.
     """
 
@@ -201,6 +203,7 @@ class Recipe:
     topic: bool = False
     optional_roles: tuple[str, ...] = ()
     act: str = "wrote"
+    level: int = 5
     params: Mapping[str, Param] = field(default_factory=dict)
 
     @property
@@ -240,6 +243,7 @@ def recipe(
     prompts: Sequence[Prompt] = (),
     topic: bool = False,
     act: str = "wrote",
+    level: int = 5,
 ) -> Callable[[Callable[..., AsyncIterator[Any]]], Recipe]:
     """Make a recipe of an async generator function; its keyword-only arguments become settings (see `Recipe`)."""
 
@@ -258,7 +262,7 @@ def recipe(
         }
         return Recipe(
             id, family, fn, tuple(cites), tuple(takes), tuple(makes), tuple(roles), pool, tuple(prompts), topic,
-            tuple(optional_roles), act, params,
+            tuple(optional_roles), act, level, params,
         )  # fmt: skip
 
     return decorate

@@ -83,6 +83,7 @@ def snippet(text: str, rng: random.Random) -> tuple[int, str] | None:
     takes=("text|code|content",),
     makes=("prompt", "completion", "seed", "lang", "index"),
     pool=True,
+    level=6,
     prompts=(INSPIRE,),
 )
 async def oss_instruct(

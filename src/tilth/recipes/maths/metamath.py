@@ -126,6 +126,7 @@ def last_sentence(text: str) -> tuple[str, str]:
     cites=("Yu et al. 2023, MetaMath: Bootstrap Your Own Mathematical Questions for Large Language Models, arXiv:2309.12284",),
     takes=("prompt", "answer"),
     makes=("prompt", "completion", "answer", "type", "original_question", "masked_token", "masked_value", "k_correct", "k"),
+    level=6,
     prompts=(SOLVE, REPHRASE, DECLARE, ASK_UNKNOWN, GIVEN_ANSWER),
 )  # fmt: skip
 async def metamath(

@@ -57,6 +57,7 @@ def route(rationale: str) -> str:
     ),
     takes=("prompt", "answer"),
     makes=("prompt", "completion", "answer"),
+    level=6,
     prompts=(SOLVE,),
 )
 async def rejection_sampling(
