@@ -46,6 +46,8 @@ RECIPES = Registry(
         "vicuna-clean": "tilth.recipes.instruct.vicuna_clean:vicuna_clean",
         "step-labels": "tilth.recipes.maths.step_labels:step_labels",
         "factuality-pairs": "tilth.recipes.align.factuality_pairs:factuality_pairs",
+        "rlhf-pairs": "tilth.recipes.align.rlhf_pairs:rlhf_pairs",
+        "code-alpaca": "tilth.recipes.code.code_alpaca:code_alpaca",
     },
 )
 
