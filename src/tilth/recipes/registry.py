@@ -48,6 +48,7 @@ RECIPES = Registry(
         "factuality-pairs": "tilth.recipes.align.factuality_pairs:factuality_pairs",
         "rlhf-pairs": "tilth.recipes.align.rlhf_pairs:rlhf_pairs",
         "code-alpaca": "tilth.recipes.code.code_alpaca:code_alpaca",
+        "openhermes-mix": "tilth.recipes.instruct.openhermes_mix:openhermes_mix",
     },
 )
 
