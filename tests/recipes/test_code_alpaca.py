@@ -18,7 +18,7 @@ from tilth.select.novelty import rouge_l
 
 SEEDS = [
     {"instruction": f"Write a function that adds {n} to a number.", "output": f"def add(x): return x + {n}"}
-    for n in range(4)
+    for n in range(40)
 ]
 
 
