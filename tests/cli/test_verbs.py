@@ -68,7 +68,7 @@ def test_run_and_why_and_replay_tell_the_same_story(tmp_path: Path, capsys: pyte
         (["run", "./none.py:x", "--seeds", "SEEDS", "--model", "nano"], "no such file"),
         (["status", "."], "not a run folder"),
         (["why", ".", "x"], "not a run folder"),
-        (["requests", "export", ".", "x"], "not there yet"),
+        (["requests", "export", ".", "x"], "not a run folder"),
         (["validate"], "no plan"),
     ],
 )

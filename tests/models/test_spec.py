@@ -52,7 +52,7 @@ def test_a_spec_opens_a_model_with_its_identity(spec: str, identity: str, monkey
         ("hostile?kinds=emty", "did you mean 'empty'?"),
         ("noisy-judge?rho=2", "is not a rate"),
         ("replay:", "names no file"),
-        ("batch:x", "not built yet"),
+        ("batch:", "no model is named"),
         ("nano:/no/such/folder", "no folder"),
     ],
 )

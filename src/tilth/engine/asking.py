@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NoReturn
 
-from tilth.errors import UsageError
+from tilth.errors import BudgetError, UsageError
 from tilth.journal.budget import Budget
 from tilth.journal.keys import SHARED, request_hash, request_key
 from tilth.journal.store import Journal, Record
-from tilth.models.base import Model, ModelError, Reply, Request, Usage, as_messages
+from tilth.models.base import Model, ModelError, Reply, Request, Usage, Waiting, as_messages
 from tilth.models.prices import cost
 from tilth.models.structured import with_parsed
 
@@ -119,7 +119,7 @@ class Asker:
                 flight.set_result((await self._fetch(model, request, keys, SHARED, seed))[0])
             except BaseException as error:
                 del self._flights[keys[0]]
-                if isinstance(error, Exception):
+                if isinstance(error, Exception | Waiting):
                     flight.set_exception(error)
                     flight.exception()
                 else:
@@ -134,6 +134,8 @@ class Asker:
         missing = [i for i in range(len(keys)) if i not in found]
         if missing and self._journal_only:
             raise ModelError(f"the journal has no answer to this request ({keys[missing[0]]})")
+        if missing and getattr(model, "waits", False):
+            self._wait(model, request, keys, missing, scope, seed)
         for run in _contiguous(missing):
             asked = request if len(run) == request.n else replace(request, n=len(run), draw=request.draw + run[0])
             fresh = await self._send(model, asked)
@@ -146,11 +148,31 @@ class Asker:
         ordered = [replies[i] for i in range(len(keys))]
         return [with_parsed(r, request.schema) for r in ordered] if request.schema is not None else ordered
 
+    def _wait(
+        self, model: Model, request: Request, keys: list[str], missing: list[int], scope: str, seed: int
+    ) -> NoReturn:
+        """Record the unanswered draws for the next export, each as a request of its own."""
+        for i in missing:
+            if (refusal := self.journal.refusal(keys[i])) is not None:
+                raise ModelError(refusal)
+            usd, tokens = self._guess(model, replace(request, n=1))
+            if not self.budget.reserve(usd, tokens):
+                raise BudgetError(
+                    "the budget is reached by the requests that wait",
+                    todo="raise --budget and run the same command again: nothing is lost",
+                )
+            asked = replace(request, n=1, draw=request.draw + i)
+            nothing = Reply("", key=keys[i])
+            self.journal.put_waiting([self._record(model, asked, nothing, keys[i], scope, seed, draw=asked.draw)])
+        raise Waiting
+
+    def _guess(self, model: Model, request: Request) -> tuple[float, int]:
+        """Dollars and tokens set aside for a call."""
+        guess = Usage(len(request.text) // 4, request.n * int(request.sampling.get("max_tokens") or ANSWER_TOKENS))
+        return cost(model.name, guess, self._prices) or 0.0, guess.input + guess.output
+
     async def _send(self, model: Model, request: Request) -> list[Reply]:
-        usd, tokens = 0.0, 0
-        if not model.local:
-            guess = Usage(len(request.text) // 4, request.n * int(request.sampling.get("max_tokens") or ANSWER_TOKENS))
-            usd, tokens = cost(model.name, guess, self._prices) or 0.0, guess.input + guess.output
+        usd, tokens = (0.0, 0) if model.local else self._guess(model, request)
         # an endpoint bounds itself, and a call that waits for its retry must not hold a place there
         async with contextlib.nullcontext() if getattr(model, "bounded", False) else self._slots:
             while not self.budget.reserve(usd, tokens):
@@ -203,14 +225,19 @@ class Asker:
                 "tools": list(request.tools),
                 "n": request.n,
             }
-        plain: dict[str, Any] = {"text": reply.text, "finish_reason": reply.finish_reason}
-        plain |= {k: v for k in ("logprobs", "reasoning") if (v := getattr(reply, k))}
-        if reply.tool_calls:
-            plain["tool_calls"] = list(reply.tool_calls)
         return Record(
-            reply.key, seed, scope, request.role, model.identity, draw, first_key, body, plain, reply.usage.input,
-            reply.usage.output, self._price(model, reply.usage),
+            reply.key, seed, scope, request.role, model.identity, draw, first_key, body, plain_reply(reply),
+            reply.usage.input, reply.usage.output, self._price(model, reply.usage),
         )  # fmt: skip
+
+
+def plain_reply(reply: Reply) -> dict[str, Any]:
+    """What the journal keeps of a reply, as plain JSON."""
+    plain: dict[str, Any] = {"text": reply.text, "finish_reason": reply.finish_reason}
+    plain |= {k: v for k in ("logprobs", "reasoning") if (v := getattr(reply, k))}
+    if reply.tool_calls:
+        plain["tool_calls"] = list(reply.tool_calls)
+    return plain
 
 
 def _named(reply: Reply, key: str, identity: str) -> Reply:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from tilth.engine.asking import Asker
 from tilth.errors import UsageError
-from tilth.models.base import Message, Reply
+from tilth.models.base import Message, Reply, Waiting
 from tilth.recipes.prompt import Prompt
 from tilth.recipes.recipe import Candidate, Recipe, Skip
 from tilth.rows.lineage import Event, Lineage, involvement_level
@@ -217,9 +217,8 @@ class ScopeContext:
         finally:
             for task in tasks:
                 task.cancel()
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
+        for result in sorted((r for r in results if isinstance(r, BaseException)), key=_not_waiting):
+            raise result
         return results  # type: ignore[return-value]
 
     def _item_context(self, name: str, i: int, item: object) -> ScopeContext:
@@ -260,6 +259,11 @@ class ScopeContext:
             async for item in recipe.fn(row, inner, **recipe.settings(params)):
                 yield inner._candidate(item, ())
             self.harvest.dropped += inner.take().dropped
+
+
+def _not_waiting(error: BaseException) -> bool:
+    """For sorting: while one item waits for its answer, another's failure is not the row's last word."""
+    return not isinstance(error, Waiting)
 
 
 def _own_id_moved(columns: Mapping[str, Any]) -> dict[str, Any]:

@@ -174,6 +174,8 @@ async def _run(
         seconds=before,
     )
     asker = Asker(models, journal, budget, concurrency=plan.concurrency, prices=plan.prices, journal_only=journal_only)
+    if any(getattr(model, "waits", False) for model in models.values()):
+        journal.ask_anew()
     todo = seeds.total if plan.limit is None or seeds.total is None else min(plan.limit, seeds.total)
     runner = Runner(
         recipe,
@@ -210,7 +212,7 @@ async def _run(
             )
         project(journal, folder)
         total = seeds.total if seeds.total is not None else sum(1 for _ in seeds)  # type: ignore[call-overload]
-        summary = run_summary(plan, recipe, frozen, numbers, asker, models, total, seconds, _state(runner))
+        summary = run_summary(plan, recipe, frozen, numbers, asker, models, total, seconds, _state(runner, journal))
         folder.write_json(folder.summary, summary)
         write_minimal_card(folder, plan, recipe, summary)
     except TilthError as failed:
@@ -226,9 +228,11 @@ def _exit_code(runner: Runner, failed: int) -> int:
     return 5 if failed else 0
 
 
-def _state(runner: Runner) -> str:
+def _state(runner: Runner, journal: Journal) -> str:
     if runner.interrupted:
         return "interrupted"
+    if runner.error is None and journal.count_waiting():
+        return "waiting for answers"
     return "stopped: " + runner.error.found if runner.error is not None else "finished"
 
 

@@ -16,7 +16,7 @@ from tilth.engine.context import Harvest, ScopeContext
 from tilth.engine.progress import Progress
 from tilth.errors import InputError, TilthError, did_you_mean
 from tilth.journal.store import Outcome
-from tilth.models.base import ModelError
+from tilth.models.base import ModelError, Waiting
 from tilth.recipes.prompt import Prompt
 from tilth.recipes.recipe import Candidate, Recipe, Skip
 from tilth.rows.row import Row
@@ -145,6 +145,8 @@ class Runner:
                 ctx.keep(item)
         except Skip as skip:
             status, why = "skipped", str(skip)
+        except Waiting:
+            return
         except TilthError as error:
             self.stop(error)
             return
@@ -175,6 +177,8 @@ class Runner:
         try:
             async for item in self.recipe.fn(taken, ctx, **self.settings):
                 ctx.keep(item)
+        except Waiting:
+            return
         except TilthError as error:
             self.stop(error)
             return

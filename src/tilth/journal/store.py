@@ -57,6 +57,10 @@ CREATE TABLE IF NOT EXISTS outcomes (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS steps (key TEXT PRIMARY KEY, scope TEXT NOT NULL, name TEXT NOT NULL, value BLOB NOT NULL)
 WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS waiting (
+  key TEXT PRIMARY KEY, seed INTEGER NOT NULL, scope TEXT NOT NULL, role TEXT NOT NULL, model TEXT NOT NULL,
+  draw INTEGER NOT NULL, request BLOB NOT NULL, asked INTEGER NOT NULL DEFAULT 1, batch TEXT, error TEXT
+) WITHOUT ROWID;
 """
 Status = Literal["done", "open", "skipped", "failed"]
 
@@ -206,8 +210,9 @@ class Journal:
     def started(self) -> int:
         """Seeds with a recorded answer and no outcome: the unfinished ones."""
         row = self._read(
-            "SELECT count(DISTINCT seed) FROM requests WHERE seed>=0 AND seed NOT IN"
-            " (SELECT seed FROM outcomes WHERE status<>'open')"
+            "SELECT count(DISTINCT seed) FROM"
+            " (SELECT seed FROM requests UNION ALL SELECT seed FROM waiting WHERE asked AND error IS NULL)"
+            " WHERE seed>=0 AND seed NOT IN (SELECT seed FROM outcomes WHERE status<>'open')"
         ).fetchone()
         return int(row[0])
 
@@ -239,6 +244,73 @@ class Journal:
         """Drop all outcomes, so that every row's code runs again over the recorded answers."""
         self._write("DELETE FROM outcomes", [()])
         self.commit()
+
+    # -- requests whose answers come later
+    def put_waiting(self, records: list[Record]) -> None:
+        """Record requests that wait for an answer from elsewhere; their `reply` is not looked at."""
+        self._write(
+            "INSERT INTO waiting (key, seed, scope, role, model, draw, request) VALUES (?,?,?,?,?,?,?)"
+            " ON CONFLICT (key) DO UPDATE SET asked=1",
+            [(r.key, r.seed, r.scope, r.role, r.model, r.draw, orjson.dumps(r.request)) for r in records],
+        )
+
+    def waiting(self) -> Iterator[Record]:
+        """Requests that wait and are in no batch yet, by seed, scope, role and draw."""
+        query = self._read(
+            "SELECT key, seed, scope, role, model, draw, key, request, '{}', 0, 0, 0.0 FROM waiting"
+            " WHERE asked AND error IS NULL AND batch IS NULL ORDER BY seed, scope, role, draw, key"
+        )
+        for row in query:
+            yield _record(row)
+
+    def waits(self, key: str) -> Record | None:
+        """The waiting request with this key, or None."""
+        row = self._read(
+            "SELECT key, seed, scope, role, model, draw, key, request, '{}', 0, 0, 0.0 FROM waiting WHERE key=?", (key,)
+        ).fetchone()
+        return _record(row) if row else None
+
+    def count_waiting(self) -> int:
+        """How many requests wait, in batches or not."""
+        return int(self._read("SELECT count(*) FROM waiting WHERE asked AND error IS NULL").fetchone()[0])
+
+    def refusal(self, key: str) -> str | None:
+        """Why a request that waited was refused for good, or None."""
+        row = self._read("SELECT error FROM waiting WHERE key=?", (key,)).fetchone()
+        return row[0] if row else None
+
+    def refuse_waiting(self, key: str, error: str) -> None:
+        """Record that a request that waits was refused for good."""
+        self._write("UPDATE waiting SET error=? WHERE key=?", [(error, key)])
+
+    def answer_waiting(self, record: Record) -> None:
+        """Record the answer to a request that waits."""
+        self.put([record])
+        self._write("DELETE FROM waiting WHERE key=?", [(record.key,)])
+
+    def ask_anew(self, *, refused: bool = False) -> None:
+        """Forget which requests wait, but for those sent in a batch: the rows' code says it again.
+
+        Args:
+            refused: forget refusals too.
+        """
+        self._write("DELETE FROM waiting WHERE batch IS NULL AND error IS NULL", [()])
+        if refused:
+            self._write("DELETE FROM waiting WHERE error IS NOT NULL", [()])
+        self._write("UPDATE waiting SET asked=0", [()])
+
+    def set_batch(self, keys: list[str], batch: str | None) -> None:
+        """Record which batch requests were sent in; None when they came back without an answer."""
+        self._write("UPDATE waiting SET batch=? WHERE key=?", [(batch, key) for key in keys])
+        self.commit()
+
+    def in_batch(self, batch: str) -> list[str]:
+        """Keys of the requests sent in this batch that have no answer."""
+        return [r[0] for r in self._read("SELECT key FROM waiting WHERE batch=? ORDER BY key", (batch,))]
+
+    def batches(self) -> list[str]:
+        """Batches that requests wait in."""
+        return [r[0] for r in self._read("SELECT DISTINCT batch FROM waiting WHERE batch IS NOT NULL ORDER BY batch")]
 
     # -- steps and meta
     def step(self, key: str) -> Any:

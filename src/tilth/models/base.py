@@ -124,6 +124,13 @@ class ModelError(Exception):
     """One request failed for good (bad request, retries used up, replay miss); the row fails, the run goes on."""
 
 
+class Waiting(BaseException):
+    """The answer comes later, in a file: the row neither fails nor finishes, its code runs again then.
+
+    Not an `Exception`, so that a recipe's own handlers leave it alone.
+    """
+
+
 def as_messages(prompt: str | Sequence[Message], system: str | None = None) -> tuple[Message, ...]:
     """A string becomes one user turn; `system`, when given and not empty, becomes the first turn."""
     turns: list[Message] = (

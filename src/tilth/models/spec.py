@@ -17,7 +17,7 @@ T = TypeVar("T")
 MODELS = Registry(
     "models",
     {
-        "batch": "tilth.models.spec:open_batch",
+        "batch": "tilth.models.batch:open_batch",
         "hf": "tilth.models.hf:open_hf",
         "hostile": "tilth.models.hostile:open_hostile",
         "http": "tilth.models.endpoint:open_url",
@@ -33,7 +33,7 @@ MODELS = Registry(
 """Kinds of models: id to a function that takes a `Spec` and returns a `Model`."""
 
 SPELLINGS = (
-    "openai:NAME, http://host:port/v1#NAME, hf:PATH, vllm:PATH, nano, replay:FILE, "
+    "openai:NAME, http://host:port/v1#NAME, batch:NAME, hf:PATH, vllm:PATH, nano, replay:FILE, "
     "oracle:WORLD?error=.1, noisy-judge?rho=.1&phi=.9, hostile"
 )
 _EXECUTION = ("concurrency",)
@@ -164,12 +164,3 @@ def open_nano(spec: Spec) -> Model:
         raise UsageError(f"no folder '{spec.rest}'", where=spec.text, todo="write nano, or nano:FOLDER")
     model: Model = Nano(spec.rest or None)
     return model
-
-
-def open_batch(spec: Spec) -> Model:
-    """Answers from an exchange of batch files.
-
-    Raises:
-        UsageError: always, until batches are built.
-    """
-    raise UsageError("batch models are not built yet", where=spec.text, todo="use the endpoint itself")

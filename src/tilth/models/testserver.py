@@ -28,6 +28,7 @@ import orjson
 from tilth.errors import TilthError, UsageError, did_you_mean
 from tilth.models.base import Model, ModelError
 from tilth.models.testanswers import Refusal, answer, answer_from, check
+from tilth.models.testbatches import Desk
 
 FAULTS = ("429", "429-after", "500", "503", "reset", "truncated", "garbage", "slow", "hang")
 """Kinds of faults: refusals without and with Retry-After, server errors, a reset connection, a body cut off on the wire
@@ -108,6 +109,7 @@ class Loopback:
         self.behaviour = dataclasses.replace(behaviour or Behaviour(), **fields)
         self.model, self.tally = model, Tally()
         self.url = ""
+        self.desk = Desk(self)
         self._rng = random.Random(self.behaviour.seed)
         self._server: asyncio.Server | None = None
         self._open: set[_Connection] = set()
@@ -194,6 +196,9 @@ class _Connection(asyncio.Protocol):
         self.busy = True
         tally.at_once += 1
         tally.most_at_once = max(tally.most_at_once, tally.at_once)
+        if path.startswith(("/v1/files", "/v1/batches")):
+            self._say(*server.desk.handle(verb, path, headers, body))
+            return
         if verb == "GET":
             self._get(path)
             return
