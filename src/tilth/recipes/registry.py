@@ -49,6 +49,7 @@ RECIPES = Registry(
         "rlhf-pairs": "tilth.recipes.align.rlhf_pairs:rlhf_pairs",
         "code-alpaca": "tilth.recipes.code.code_alpaca:code_alpaca",
         "openhermes-mix": "tilth.recipes.instruct.openhermes_mix:openhermes_mix",
+        "attribute-grid": "tilth.recipes.instruct.attribute_grid:attribute_grid",
     },
 )
 
