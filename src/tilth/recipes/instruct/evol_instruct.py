@@ -268,7 +268,7 @@ async def evol_instruct(
             start = new if len(new) < min_chars else text
             reason = "h2o:window"
         judged: list[Reply] = []
-        verdicts = [] if reason else [await _compared(ctx, text, new, judged)]
+        verdicts = [] if reason else [await compared(ctx, text, new, judged)]
         reason = reason or next((v.reason for v in verdicts if not v.passed), None)
         answered = {}
         if reason is None:
@@ -311,7 +311,14 @@ def _rewriting(ctx: Context, name: str, text: str, rng: random.Random) -> str:
     return ctx.fill(OPERATORS[name], instruction=text, **fields)
 
 
-async def _compared(ctx: Context, first: str, second: str, replies: list[Reply]) -> Verdict:
+async def compared(ctx: Context, first: str, second: str, replies: list[Reply]) -> Verdict:
+    """Whether a rewrite asks for more than its parent by the judge's word: pass, fail, or unknown when it cannot be read.
+
+    Args:
+        ctx: the run; the role `judge` is asked.
+        first, second: parent and rewrite.
+        replies: the judge's replies are added to it.
+    """
     asked = ctx.fill(EQUALITY, first=first, second=second)
     said = ""
     for _ in range(JUDGE_TRIES):
