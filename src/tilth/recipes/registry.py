@@ -50,6 +50,7 @@ RECIPES = Registry(
         "code-alpaca": "tilth.recipes.code.code_alpaca:code_alpaca",
         "openhermes-mix": "tilth.recipes.instruct.openhermes_mix:openhermes_mix",
         "attribute-grid": "tilth.recipes.instruct.attribute_grid:attribute_grid",
+        "wizardcoder": "tilth.recipes.code.wizardcoder:wizardcoder",
     },
 )
 
