@@ -62,7 +62,11 @@ def test_select_reads_another_column_and_prints_a_table(
     ("words", "message"),
     [
         ([], "nothing to select by"),
-        (["--semantic"], "not yet"),
+        (["--semantic", "2"], "not above 0 and at most 1"),
+        (["--quality", "gofer"], "did you mean 'gopher'"),
+        (["--balance", "level"], "nothing in column 'level'"),
+        (["--exact", "--set", "gate=open"], "use drop or report"),
+        (["--near", "--set", "shingle=line-2"], "not known"),
         (["--exact", "--set", "kep=first"], "did you mean 'keep'"),
         (["--novelty", "bleu=0.3"], "knows no 'bleu'"),
         (["--novelty", "rouge-l=x"], "needs a number"),
@@ -112,3 +116,49 @@ def test_mix_records_sources_share_and_seed_and_conserves_rows(
     assert a.equals(b)
     assert sorted(a["weight"].to_list()) == [0.5] * 5 + [1.0] * 15
     assert a["prompt"].null_count() == 0
+
+
+def test_a_gate_that_only_reports_refuses_the_export_until_the_rows_are_dropped(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench = tmp_path / "bench.jsonl"
+    reported, dropped, later = (tmp_path / name for name in ("reported", "dropped", "later"))
+    found = call(capsys, "select", file, "--decontaminate", bench, "--set", "gate=report", "--out", reported)
+    assert (found["kept"], found["certificate"]["rows_left"]) == (5, 1)
+    assert found["gates"]["decontaminate"]["passed"] is False
+    assert "1 kept rows hit bench.jsonl" in found["gates"]["decontaminate"]["why"]
+    assert main(["export", str(reported), "--format", "trl"]) == 3
+    assert "the gate refuses" in capsys.readouterr().err
+    assert call(capsys, "select", reported, "--exact", "--out", later)["gates"]["decontaminate"]["passed"] is False
+    found = call(capsys, "select", reported, "--decontaminate", bench, "--out", dropped)
+    assert found["gates"]["decontaminate"]["passed"] is True
+    assert main(["export", str(dropped), "--format", "trl"]) == 0
+    capsys.readouterr()
+    assert call(capsys, "select", dropped, "--exact", "--out", later)["gates"]["decontaminate"]["passed"] is True
+
+
+def test_a_new_batch_is_compared_with_an_existing_pool(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    batch = tmp_path / "batch.jsonl"
+    batch.write_text(
+        "".join(
+            json.dumps({"prompt": t, "completion": "answer 0"}) + "\n"
+            for t in ("Write a short poem about the sea and the sky", "Something that is new here")
+        )
+    )
+    words = ["select", batch, "--set", f"pool={file}", "--out", tmp_path / "out"]
+    for flags in (["--exact"], ["--near", "0.8"], ["--novelty", "rouge-l=0.7"], ["--semantic", "0.95"]):
+        found = call(capsys, *words, *flags)
+        assert (found["kept"], sum(found["dropped"].values())) == (1, 1), flags
+    assert found["selection"]["pool"]["rows"] == 5
+    assert len(found["selection"]["examples"]["semantic:duplicate"]) == 1
+
+
+def test_personal_data_is_scrubbed_from_all_columns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({"prompt": "Mail ann@x.org", "completion": "ok", "note": "+49 30 1234 5678"}) + "\n")
+    found = call(capsys, "select", path, "--set", "pii=scrub", "--out", tmp_path / "out")
+    assert found["selection"]["scrubbed"] == {"EMAIL": 1, "PHONE": 1}
+    row = pl.read_parquet(tmp_path / "out" / "data" / "kept" / "*.parquet").row(0, named=True)
+    assert (row["prompt"], row["note"]) == ("Mail [EMAIL]", "[PHONE]")

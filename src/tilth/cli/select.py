@@ -10,18 +10,31 @@ from typing import TYPE_CHECKING, Any
 from tilth.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
-    from tilth.select import Decontaminator, Selection
+    from tilth.rows.row import Row
+    from tilth.select import Decontaminator, Selection, Steps
 
-HELP = "remove duplicates, texts that say nothing new, and texts of benchmarks"
-EXAMPLE = "tilth select answers.jsonl --exact --near 0.7 --decontaminate test.jsonl --out runs/pruned"
+HELP = "remove duplicates, copies of benchmarks and poor rows; balance; choose a subset"
+EXAMPLE = """tilth select answers.jsonl --exact --near 0.7 --decontaminate test.jsonl --out runs/pruned
+  tilth select answers.jsonl --quality heuristics,language=en --semantic 0.95 --balance label"""
 SETTINGS = {
-    "keep": "who survives a group of duplicates: first, longest, best:COLUMN",
+    "keep": "who survives a group of duplicates: first, longest, best:COLUMN; hard, easy (semantic)",
+    "pool": "a file or run of rows that are there already: rows like them are dropped too",
+    "shingle": "what --near compares: word-3, or char-5",
+    "memory_gb": "what --near may take before MinHash bands prune (6)",
     "stemmer": "Porter stemming in --novelty (needs nltk)",
     "ngram": "word n-grams of --decontaminate: 13, 8, [8, 13], or 0 for none",
     "equal": "whether --decontaminate drops texts equal to a benchmark's: true or false",
+    "masked": "words of a run that --decontaminate drops whatever its numbers, such as 13",
     "fuzzy": "share of a benchmark text's word 3-grams from which --decontaminate drops, such as 0.4",
     "rouge": "ROUGE-L F above which --decontaminate drops, such as 0.7",
+    "cosine": "cosine of embeddings with a benchmark text from which --decontaminate drops, such as 0.9",
     "columns": "columns of the benchmarks to compare with, such as question or [question, answer]",
+    "gate": "drop, or report: contaminated rows stay, and export refuses",
+    "embed": "who embeds: hashed, column:NAME, st:NAME, http://host:port/v1#MODEL, openai:MODEL",
+    "clusters": "clusters of --semantic (1 compares all pairs)",
+    "probes": "clusters that a row is compared in (2)",
+    "pii": "scrub: replace mail addresses, numbers and keys in all columns by their kind",
+    "seed": "of clusters, samples and draws (0)",
 }
 
 
@@ -48,15 +61,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="BENCH",
         help="drop rows that share a text or a 13-gram with these files",
     )
-    parser.add_argument("--semantic", nargs="?", const="0.95", metavar="T", help="not yet")
-    parser.add_argument("--quality", metavar="RULE", help="not yet")
-    parser.add_argument("--balance", metavar="COLUMN", help="not yet")
+    parser.add_argument(
+        "--semantic", nargs="?", const="0.95", metavar="T", help="drop rows whose embeddings have cosine >= T (0.95)"
+    )
+    parser.add_argument(
+        "--quality",
+        nargs="?",
+        const="heuristics",
+        metavar="RULES",
+        help="heuristics, gopher, repetition, c4, answers, pii, language=en, classifier=JUDGED, ppl=hf:PATH, "
+        "ifd=hf:PATH, k-center=N, facility=N, deita=N, top=N; several joined by commas",
+    )
+    parser.add_argument("--balance", metavar="COLUMN", help="as many rows of each value (or of ranges of length)")
     parser.add_argument(
         "--on", metavar="COLUMN", help="the column to read (default: text, prompt + completion, messages)"
     )
     add_columns(parser)
     add_json(parser)
-    known = "\n".join(f"  {name:<9} {text}" for name, text in SETTINGS.items())
+    from tilth.select.spelling import SETTINGS as MORE
+
+    known = "\n".join(f"  {name:<10} {text}" for name, text in (SETTINGS | MORE).items())
     parser.epilog = f"settings (--set):\n{known}\n\n{parser.epilog or ''}"
 
 
@@ -65,42 +89,37 @@ def run(args: argparse.Namespace) -> int:
     from tilth.cli.common import parse_settings, print_json, say
     from tilth.engine.table import default_out, write_table_run
     from tilth.rows.read import parse_map, read_rows
-    from tilth.select import Steps, select_rows
+    from tilth.select import select_rows
 
     start = time.perf_counter()
-    for flag in ("semantic", "quality", "balance"):
-        if getattr(args, flag) is not None:
-            raise UsageError(f"--{flag} is not yet in tilth", todo="use --exact, --near, --novelty or --decontaminate")
-    settings = parse_settings(args.set)
-    for name in settings:
-        if name not in SETTINGS:
-            raise UsageError(f"select has no setting '{name}'", todo=did_you_mean(name, SETTINGS))
-    if not (args.exact or args.near is not None or args.novelty is not None or args.decontaminate):
-        raise UsageError(
-            "nothing to select by", todo="name at least one of --exact, --near, --novelty, --decontaminate"
-        )
-    steps = Steps(
-        decontaminate=_gate(args.decontaminate, settings) if args.decontaminate else None,
-        exact=args.exact,
-        novelty=None if args.novelty is None else _novelty(args.novelty),
-        near=args.near,
-        on=args.on,
-        keep=str(settings.get("keep", "first")),
-        stemmer=_flag("stemmer", settings.get("stemmer", False)),
-    )
+    settings = _settings(parse_settings(args.set))
+    flags = ("decontaminate", "quality", "exact", "novelty", "near", "semantic", "balance")
+    if all(getattr(args, name) in (None, False) for name in flags) and "pii" not in settings:
+        raise UsageError("nothing to select by", todo="name at least one of --" + ", --".join(flags))
+    steps = _steps(args, settings)
     columns = parse_map(args.map)
     source = Path(args.file)
-    found = select_rows(read_rows(source, columns), steps)
+    rows, scrubbed = read_rows(source, columns), None
+    if "pii" in settings:
+        rows, scrubbed = _scrub(rows)
+    pool = read_rows(str(settings["pool"]), columns) if "pool" in settings else []
+    found = select_rows(rows, steps, pool)
     asked: dict[str, Any] = {
-        name: value
-        for name in ("exact", "near", "novelty", "decontaminate", "on")
-        if (value := getattr(args, name)) not in (None, False)
+        name: value for name in (*flags, "on") if (value := getattr(args, name)) not in (None, False)
     }
     asked |= settings
     out = Path(args.out) if args.out else default_out("select", source, asked)
-    extra: dict[str, Any] = {"selection": {"steps": found.steps, "on": args.on, "keep": steps.keep}}
+    extra: dict[str, Any] = {
+        "selection": {"steps": found.steps, "on": args.on, "keep": steps.keep, "examples": found.examples}
+    }
+    if pool:
+        extra["selection"]["pool"] = {"path": str(settings["pool"]), "rows": len(pool)}
+    if scrubbed is not None:
+        extra["selection"]["scrubbed"] = scrubbed
     if found.certificate is not None:
         extra["certificate"] = found.certificate
+    if gates := found.gates(gates_of(source)):
+        extra["gates"] = gates
     summary = write_table_run(
         out,
         verb="select",
@@ -121,6 +140,76 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _settings(settings: dict[str, Any]) -> dict[str, Any]:
+    from tilth.select.quality import LIMITS
+    from tilth.select.spelling import SETTINGS as MORE
+
+    known = {**SETTINGS, **MORE, **dict.fromkeys(LIMITS)}
+    for name in settings:
+        if name not in known:
+            raise UsageError(f"select has no setting '{name}'", todo=did_you_mean(name, known))
+    for name, choices in (("gate", ("drop", "report")), ("pii", ("scrub",))):
+        if name in settings and settings[name] not in choices:
+            raise UsageError(f"{name}={settings[name]} is not known", todo=f"use {' or '.join(choices)}")
+    return settings
+
+
+def _steps(args: argparse.Namespace, settings: dict[str, Any]) -> Steps:
+    from tilth.select import Steps
+    from tilth.select.spelling import balance_filter, quality_filters
+
+    embed = str(settings.get("embed", "hashed"))
+    quality, subset = quality_filters(args.quality or "", settings, embed)
+    if args.balance is not None:
+        subset.append(balance_filter(args.balance, settings))
+    gigabytes = settings.get("memory_gb")
+    return Steps(
+        decontaminate=_gate(args.decontaminate, settings) if args.decontaminate else None,
+        quality=tuple(quality),
+        exact=args.exact,
+        novelty=None if args.novelty is None else _novelty(args.novelty),
+        near=args.near,
+        semantic=None if args.semantic is None else _number("--semantic", args.semantic),
+        subset=tuple(subset),
+        on=args.on,
+        keep=str(settings.get("keep", "first")),
+        stemmer=_flag("stemmer", settings.get("stemmer", False)),
+        shingle=str(settings.get("shingle", "word-3")),
+        memory=None if gigabytes is None else _number("--set memory_gb", gigabytes) * 2**30,
+        embed=embed,
+        clusters=_whole("clusters", settings.get("clusters")),
+        probes=_whole("probes", settings.get("probes", 2)) or 2,
+        seed=_whole("seed", settings.get("seed", 0)) or 0,
+        report_only=settings.get("gate") == "report",
+    )
+
+
+def _scrub(rows: list[Row]) -> tuple[list[Row], dict[str, int]]:
+    from collections import Counter
+
+    from tilth.rows.row import Row
+    from tilth.select.pii import scrub_value
+
+    counts: Counter[str] = Counter()
+    out = []
+    for row in rows:
+        clean, found = scrub_value(row)
+        counts += found
+        out.append(Row(clean, row.id) if found else row)
+    return out, dict(counts)
+
+
+def gates_of(source: Path) -> dict[str, Any]:
+    """Gates in the summary of a run folder; none for anything else."""
+    import orjson
+
+    path = source / "summary.json"
+    if not path.is_file():
+        return {}
+    gates = orjson.loads(path.read_bytes()).get("gates")
+    return dict(gates) if isinstance(gates, dict) else {}
+
+
 def _table(found: Selection) -> str:
     from tilth.cli.common import table
 
@@ -139,7 +228,7 @@ def _novelty(text: str) -> float:
 
 
 def _gate(paths: list[str], settings: dict[str, Any]) -> Decontaminator:
-    from tilth.select import Benchmark, Decontaminator
+    from tilth.select import Benchmark, Decontaminator, open_embedder
 
     lengths = settings.get("ngram", 13)
     lengths = lengths if isinstance(lengths, list) else [lengths]
@@ -153,7 +242,10 @@ def _gate(paths: list[str], settings: dict[str, Any]) -> Decontaminator:
         exact=_flag("equal", settings.get("equal", True)),
         ngrams=[n for n in lengths if n],
         fuzzy=None if fuzzy is None else str(fuzzy),
+        masked=_whole("masked", settings.get("masked")),
         rouge=None if rouge is None else _number("--set rouge", rouge),
+        embedder=open_embedder(str(settings.get("embed", "hashed"))) if "cosine" in settings else None,
+        cosine=_number("--set cosine", settings.get("cosine", 0.9)),
     )
 
 
@@ -162,6 +254,12 @@ def _number(name: str, value: Any) -> float:
         return float(value)
     except (TypeError, ValueError) as error:
         raise UsageError(f"{name} needs a number, not '{value}'", todo="for example 0.7") from error
+
+
+def _whole(name: str, value: Any) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+        raise UsageError(f"{name}={value} is not a whole number", todo=f"for example --set {name}=2")
+    return value
 
 
 def _flag(name: str, value: Any) -> bool:

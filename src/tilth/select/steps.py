@@ -1,14 +1,16 @@
 """Selection over rows: the steps in their one order, each dropped row with its reason and the evidence for it.
 
-Order, whatever the order of flags: decontaminate, exact, novelty, near. Rows are conserved:
-kept + dropped = rows, in the order of the file. Does not read or write files.
+Order, whatever the order of flags: decontaminate, quality, exact, novelty, near, semantic, subset, balance. Rows are
+conserved: kept + dropped = rows, in the order of the file. An existing pool stands before the rows: it is compared with,
+and neither kept nor dropped. Does not read or write files.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from tilth.errors import InputError, UsageError
@@ -17,34 +19,58 @@ from tilth.rows.text import prompt_text, row_text
 from tilth.rows.verdict import FAIL, Verdict
 from tilth.select.decontaminate import Decontaminator, Hit
 from tilth.select.exact import exact_groups
-from tilth.select.near import near_groups
+from tilth.select.filters import Fault, Filter, Given, numbers_of
+from tilth.select.near import MEMORY_BYTES, near_groups
 from tilth.select.novelty import novelty_pass
 
 READS = "`text`, else `prompt` and `completion`, else `messages`"
+EXAMPLES = 10
+"""Dropped rows of each reason that a selection shows."""
+EXAMPLE_CHARACTERS = 240
 Finding = tuple[str, Verdict]
 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """What to select by; a step that is None or False is left out.
+    """What to select by; a step that is None, False or empty is left out.
 
     Args:
         decontaminate: drops rows that hit a benchmark.
+        quality: filters that judge each row by itself.
         exact: drops all but one of equal normalised texts.
         novelty: ROUGE-L F above which a row is dropped, against those accepted before it.
-        near: Jaccard of word 3-grams from which rows are near duplicates, as its decimal spelling.
+        near: Jaccard of shingles from which rows are near duplicates, as its decimal spelling.
+        semantic: cosine of embeddings from which rows are semantic duplicates.
+        subset: filters that choose among the rows left, such as k-center or quotas.
         on: the column to read instead of the convention.
-        keep: who survives a group of duplicates: ``first`` in the file, ``longest``, or ``best:COLUMN`` (highest).
+        keep: who survives a group of duplicates: ``first`` in the file, ``longest``, ``best:COLUMN`` (highest), and for
+            semantic duplicates also ``hard`` or ``easy``.
         stemmer: Porter stemming in novelty.
+        shingle: unit and length for near, such as ``word-3`` or ``char-5``.
+        memory: bytes that near may take by estimate before MinHash bands prune; None for the default.
+        embed: the embedder's spelling, see `tilth.select.embed`.
+        clusters, probes: see `tilth.select.semantic`.
+        seed: of clusters, samples and draws.
+        report_only: whether contaminated rows stay and are only reported (the gate is then not passed).
     """
 
     decontaminate: Decontaminator | None = None
+    quality: tuple[Filter, ...] = ()
     exact: bool = False
     novelty: float | None = None
     near: str | float | None = None
+    semantic: float | None = None
+    subset: tuple[Filter, ...] = ()
     on: str | None = None
     keep: str = "first"
     stemmer: bool = False
+    shingle: str = "word-3"
+    memory: float | None = None
+    embed: str = "hashed"
+    clusters: int | None = None
+    probes: int = 2
+    seed: int = 0
+    report_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +80,11 @@ class Selection:
     Args:
         kept: rows in the order of the file.
         dropped: (row, reason) in the order of the file.
-        verdicts: (row id, verdict) for each dropped row: which other row or benchmark, how similar.
+        verdicts: (row id, verdict) for each dropped row: which other row or benchmark, how similar. A contaminated row
+            that stays has one too.
         certificate: of decontamination, when it ran.
-        steps: for each step its name, threshold, rows in and rows dropped.
+        steps: for each step its name, threshold, rows in and rows dropped, and what it reports of itself.
+        examples: for each reason up to ten dropped rows: id, text (cut) and evidence.
     """
 
     kept: list[Row]
@@ -64,11 +92,25 @@ class Selection:
     verdicts: list[tuple[str, Verdict]]
     certificate: dict[str, Any] | None = None
     steps: list[dict[str, Any]] = field(default_factory=list)
+    examples: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     @property
     def reasons(self) -> dict[str, int]:
         """Rows dropped by reason."""
         return dict(Counter(reason for _, reason in self.dropped))
+
+    def gates(self, before: Mapping[str, Any] | None = None) -> dict[str, dict[str, Any]]:
+        """Gates for the summary; `export` refuses when one is set and not passed.
+
+        Args:
+            before: gates of the run that the rows come from: a part of rows that passed has passed.
+        """
+        found = dict(before or {})
+        if self.certificate is not None:
+            left, names = self.certificate["rows_left"], [b["name"] for b in self.certificate["benchmarks"]]
+            hits = f"{left:,} kept rows hit {', '.join(names)}" if left else f"no kept row hits {', '.join(names)}"
+            found["decontaminate"] = {"set": True, "passed": not left, "why": hits}
+        return found
 
 
 def texts_of(rows: Sequence[Row], on: str | None = None) -> list[str]:
@@ -91,12 +133,13 @@ def texts_of(rows: Sequence[Row], on: str | None = None) -> list[str]:
     return texts
 
 
-def select_rows(rows: Sequence[Row], steps: Steps) -> Selection:
+def select_rows(rows: Sequence[Row], steps: Steps, pool: Sequence[Row] = ()) -> Selection:
     """Run the steps over rows.
 
     Args:
         rows: in the order of the file.
         steps: what to select by.
+        pool: rows that are there already; rows like them are dropped, they themselves are not part of the result.
 
     Returns:
         Kept and dropped rows with reasons and evidence.
@@ -105,81 +148,186 @@ def select_rows(rows: Sequence[Row], steps: Steps) -> Selection:
         InputError: a row has no text, or no number in the column of ``keep``.
         UsageError: a threshold or rule is not valid.
     """
-    rows = list(rows)
-    texts = texts_of(rows, steps.on)
-    priority = _priority(rows, texts, steps.keep)
-    found: dict[int, Finding] = {}
-    log: list[dict[str, Any]] = []
-    certificate: dict[str, Any] | None = None
+    run = _Run([*pool, *rows], steps, len(pool))
+    certificate = run.decontaminate(steps.decontaminate) if steps.decontaminate is not None else None
+    for filter in steps.quality:
+        run.filter(filter)
+    if steps.exact:
+        run.step("exact", None, run.exact)
+    if steps.novelty is not None:
+        run.step("novelty", steps.novelty, run.novelty)
+    if steps.near is not None:
+        run.step("near", float(str(steps.near)), run.near)
+    if steps.semantic is not None:
+        run.step("semantic", steps.semantic, run.semantic)
+    for filter in steps.subset:
+        run.filter(filter)
+    own = range(len(pool), len(run.rows))
+    dropped = [i for i in own if i in run.found]
+    judged = [(i, verdict) for i in own if (verdict := run.verdict(i)) is not None]
+    examples: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for i in dropped:
+        reason, why = run.found[i]
+        if len(examples[reason]) < EXAMPLES:
+            text = run.texts[i][:EXAMPLE_CHARACTERS]
+            examples[reason].append({"id": run.rows[i].id, "text": text, "evidence": dict(why.evidence)})
+    return Selection(
+        [run.rows[i] for i in own if i not in run.found],
+        [(run.rows[i], run.found[i][0]) for i in dropped],
+        [(run.rows[i].id, verdict) for i, verdict in judged],
+        certificate,
+        run.log,
+        dict(examples),
+    )
 
-    def run(name: str, threshold: Any, step: Callable[[list[int]], dict[int, Finding]]) -> None:
-        alive = [i for i in range(len(rows)) if i not in found]
-        fresh = step(alive)
-        found.update(fresh)
-        log.append({"step": name, "threshold": threshold, "rows": len(alive), "dropped": len(fresh)})
 
-    if steps.decontaminate is not None:
-        gate = steps.decontaminate
-        parts = [[] if steps.on or (prompt := prompt_text(row)) is None else [prompt] for row in rows]
+class _Run:
+    """The state of one selection: which rows have been dropped so far, and what the steps said."""
+
+    def __init__(self, rows: list[Row], steps: Steps, pool: int) -> None:
+        self.rows, self.steps, self.pool = rows, steps, pool
+        self.texts = texts_of(rows, steps.on)
+        self.found: dict[int, Finding] = {}
+        self.noted: dict[int, Verdict] = {}
+        self.log: list[dict[str, Any]] = []
+        self._report: dict[str, Any] = {}
+        self.priority = _priority(rows, self.texts, steps.keep)
+
+    @cached_property
+    def vectors(self) -> Any:
+        """Embeddings of all rows, unit length, computed when a step first needs them."""
+        from tilth.select.embed import column_vectors, open_embedder
+
+        kind, _, name = self.steps.embed.partition(":")
+        if kind == "column" and name:
+            return column_vectors(self.rows, name)
+        return open_embedder(self.steps.embed).embed(self.texts)
+
+    def verdict(self, i: int) -> Verdict | None:
+        """The verdict on a row that was dropped or reported."""
+        return self.found[i][1] if i in self.found else self.noted.get(i)
+
+    def step(
+        self, name: str, threshold: Any, run: Callable[[list[int]], dict[int, Finding]], pool: bool = True
+    ) -> None:
+        """Run one step over the rows left (and the pool) and log it."""
+        alive = [i for i in range(0 if pool else self.pool, len(self.rows)) if i not in self.found]
+        self._report = {}
+        fresh = run(alive)
+        self.found.update(fresh)
+        count = len(alive) - (self.pool if pool else 0)
+        self.log.append({"step": name, "threshold": threshold, "rows": count, "dropped": len(fresh), **self._report})
+
+    def filter(self, filter: Filter) -> None:
+        """Run a filter over the rows left; the pool does not take part."""
+
+        def faults(alive: list[int]) -> dict[int, Finding]:
+            rows, texts = [self.rows[i] for i in alive], [self.texts[i] for i in alive]
+            found, self._report = filter(Given(rows, texts, lambda: self.vectors[alive], self.steps.seed))
+            return {alive[i]: _fault(filter.step, fault) for i, fault in found.items()}
+
+        self.step(filter.name, filter.threshold, faults, pool=False)
+
+    def decontaminate(self, gate: Decontaminator) -> dict[str, Any]:
+        """Drop (or only report) rows that hit a benchmark; the certificate."""
+        rows, texts = self.rows[self.pool :], self.texts[self.pool :]
+        parts = [[] if self.steps.on or (prompt := prompt_text(row)) is None else [prompt] for row in rows]
         hits = gate.check(texts, parts)
-        certificate = gate.certificate(hits)
-        run("decontaminate", gate.methods, lambda alive: {i: _hit(hit) for i in alive if (hit := hits[i]) is not None})
+        dirty = {self.pool + i: _hit(hit) for i, hit in enumerate(hits) if hit is not None}
+        dropped = {} if self.steps.report_only else dirty
+        self.noted = {i: verdict for i, (_, verdict) in dirty.items()}
+        self.step("decontaminate", gate.methods, lambda alive: dropped, pool=False)
+        left = len(dirty) - len(dropped)
+        return {**gate.certificate(hits), "rows_dropped": len(dropped), "rows_left": left}
 
-    def grouped(
-        name: str, alive: list[int], survivor: list[int], evidence: Callable[[int], dict[str, Any]]
-    ) -> dict[int, Finding]:
-        out = {}
-        for i, held in enumerate(survivor):
-            if held != i:
-                proof = {"survivor": rows[alive[held]].id, **evidence(i)}
-                out[alive[i]] = _fail(name, "duplicate", proof["similarity"], proof)
-        return out
+    def exact(self, alive: list[int]) -> dict[int, Finding]:
+        """Copies."""
+        survivor = exact_groups([self.texts[i] for i in alive], self._order(alive))
+        return self._grouped("exact", alive, survivor, lambda i: {"similarity": 1.0})
 
-    def exact(alive: list[int]) -> dict[int, Finding]:
-        survivor = exact_groups([texts[i] for i in alive], priority and [priority[i] for i in alive])
-        return grouped("exact", alive, survivor, lambda i: {"similarity": 1.0})
-
-    def novelty(alive: list[int]) -> dict[int, Finding]:
+    def novelty(self, alive: list[int]) -> dict[int, Finding]:
+        """Texts too like one accepted before."""
+        steps, out = self.steps, {}
         assert steps.novelty is not None
-        result = novelty_pass([texts[i] for i in alive], steps.novelty, stemmer=steps.stemmer)
-        out = {}
+        texts = [self.texts[i] for i in alive]
+        result = novelty_pass(texts, steps.novelty, stemmer=steps.stemmer, pool=self.pool)
         for i, held in enumerate(result.nearest):
             if held >= 0:
                 score = result.similarity[i]
-                proof = {"survivor": rows[alive[held]].id, "similarity": score, "threshold": steps.novelty}
+                proof = {"survivor": self.rows[alive[held]].id, "similarity": score, "threshold": steps.novelty}
                 out[alive[i]] = _fail("novelty", "rouge-l", score, proof)
         return out
 
-    def near(alive: list[int]) -> dict[int, Finding]:
+    def near(self, alive: list[int]) -> dict[int, Finding]:
+        """Near duplicates."""
+        steps = self.steps
         assert steps.near is not None
-        result = near_groups([texts[i] for i in alive], steps.near, priority=priority and [priority[i] for i in alive])
+        unit, _, length = steps.shingle.partition("-")
+        if not length.isdigit():
+            raise UsageError(f"shingle={steps.shingle} is not known", todo="use word-3 or char-5, for example")
+        result = near_groups(
+            [self.texts[i] for i in alive], steps.near, n=int(length), unit=unit, pool=self.pool,
+            priority=self._order(alive), memory=MEMORY_BYTES if steps.memory is None else steps.memory,
+        )  # fmt: skip
 
         def evidence(i: int) -> dict[str, Any]:
             proof: dict[str, Any] = {"similarity": result.similarity[i], "threshold": float(str(steps.near))}
             if result.link[i] != result.survivor[i]:
-                proof |= {"linked_to": rows[alive[result.link[i]]].id, "link_similarity": result.link_similarity[i]}
+                link = self.rows[alive[result.link[i]]].id
+                proof |= {"linked_to": link, "link_similarity": result.link_similarity[i]}
             return proof
 
-        return grouped("near", alive, result.survivor, evidence)
+        return self._grouped("near", alive, result.survivor, evidence)
 
-    if steps.exact:
-        run("exact", None, exact)
-    if steps.novelty is not None:
-        run("novelty", steps.novelty, novelty)
-    if steps.near is not None:
-        run("near", float(str(steps.near)), near)
-    dropped = sorted(found)
-    return Selection(
-        [row for i, row in enumerate(rows) if i not in found],
-        [(rows[i], found[i][0]) for i in dropped],
-        [(rows[i].id, found[i][1]) for i in dropped],
-        certificate,
-        log,
-    )
+    def semantic(self, alive: list[int]) -> dict[int, Finding]:
+        """Semantic duplicates."""
+        import numpy as np
+
+        from tilth.select.semantic import semantic_groups
+
+        steps = self.steps
+        assert steps.semantic is not None
+        order = self._order(alive)
+        result = semantic_groups(
+            self.vectors[alive], steps.semantic, keep=steps.keep if steps.keep in ("hard", "easy") else "first",
+            priority=None if order is None else np.array(order), pool=self.pool, clusters=steps.clusters,
+            probes=steps.probes, seed=steps.seed,
+        )  # fmt: skip
+        self._report = {"embed": steps.embed, **result.report}
+
+        def evidence(i: int) -> dict[str, Any]:
+            proof: dict[str, Any] = {"similarity": result.similarity[i], "threshold": steps.semantic}
+            if result.nearest[i] != result.survivor[i]:
+                proof["linked_to"] = self.rows[alive[result.nearest[i]]].id
+            return proof
+
+        return self._grouped("semantic", alive, result.survivor, evidence)
+
+    def _order(self, alive: list[int]) -> list[float] | None:
+        """Priority of the rows left; the pool comes before all."""
+        if self.priority is None:
+            return None
+        return [float("inf") if i < self.pool else self.priority[i] for i in alive]
+
+    def _grouped(
+        self, name: str, alive: list[int], survivor: list[int], evidence: Callable[[int], dict[str, Any]]
+    ) -> dict[int, Finding]:
+        out = {}
+        for i, held in enumerate(survivor):
+            if held != i and alive[i] >= self.pool:
+                proof = {"survivor": self.rows[alive[held]].id, **evidence(i)}
+                if alive[held] < self.pool:
+                    proof["pool"] = True
+                out[alive[i]] = _fail(name, "duplicate", proof["similarity"], proof)
+        return out
 
 
-def _fail(step: str, detail: str, score: float, evidence: dict[str, Any]) -> Finding:
+def _fail(step: str, detail: str, score: float | None, evidence: dict[str, Any]) -> Finding:
     return f"{step}:{detail}", Verdict(step, FAIL, score, evidence, detail)
+
+
+def _fault(step: str, fault: Fault) -> Finding:
+    return _fail(step, fault.detail, fault.score, dict(fault.evidence))
 
 
 def _hit(hit: Hit) -> Finding:
@@ -187,22 +335,11 @@ def _hit(hit: Hit) -> Finding:
 
 
 def _priority(rows: list[Row], texts: list[str], keep: str) -> list[float] | None:
-    if keep == "first":
+    if keep in ("first", "hard", "easy"):
         return None
     if keep == "longest":
         return [float(len(text)) for text in texts]
     rule, _, column = keep.partition(":")
     if rule != "best" or not column:
-        raise UsageError(f"keep={keep} is no rule", todo="use first, longest or best:COLUMN")
-    numbers = []
-    for number, row in enumerate(rows, 1):
-        value = row.get(column)
-        if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
-            where = f"row {number} (id {row.id})"
-            raise InputError(
-                f"no number in column '{column}' to choose the survivor by",
-                where=where,
-                todo="choose another keep=best:COLUMN",
-            )
-        numbers.append(float(value))
-    return numbers
+        raise UsageError(f"keep={keep} is no rule", todo="use first, longest, best:COLUMN, hard or easy")
+    return numbers_of(rows, column, "choose another keep=best:COLUMN")
