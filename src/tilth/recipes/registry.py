@@ -51,6 +51,7 @@ RECIPES = Registry(
         "openhermes-mix": "tilth.recipes.instruct.openhermes_mix:openhermes_mix",
         "attribute-grid": "tilth.recipes.instruct.attribute_grid:attribute_grid",
         "wizardcoder": "tilth.recipes.code.wizardcoder:wizardcoder",
+        "honesty-tuning": "tilth.recipes.align.honesty_tuning:honesty_tuning",
     },
 )
 
