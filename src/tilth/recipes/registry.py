@@ -52,6 +52,8 @@ RECIPES = Registry(
         "attribute-grid": "tilth.recipes.instruct.attribute_grid:attribute_grid",
         "wizardcoder": "tilth.recipes.code.wizardcoder:wizardcoder",
         "honesty-tuning": "tilth.recipes.align.honesty_tuning:honesty_tuning",
+        "reflexion": "tilth.recipes.code.reflexion:reflexion",
+        "dspy-bootstrap": "tilth.recipes.instruct.dspy_bootstrap:dspy_bootstrap",
     },
 )
 
