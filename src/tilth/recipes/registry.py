@@ -54,6 +54,7 @@ RECIPES = Registry(
         "honesty-tuning": "tilth.recipes.align.honesty_tuning:honesty_tuning",
         "reflexion": "tilth.recipes.code.reflexion:reflexion",
         "dspy-bootstrap": "tilth.recipes.instruct.dspy_bootstrap:dspy_bootstrap",
+        "ethical-dilemmas": "tilth.recipes.align.ethical_dilemmas:ethical_dilemmas",
     },
 )
 
