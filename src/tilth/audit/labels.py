@@ -35,11 +35,15 @@ class Label:
     at: str = ""
 
 
-def read_labels(path: str | Path) -> list[Label]:
+def read_labels(path: str | Path, *, torn: bool = False) -> list[Label]:
     """The labels of a JSON Lines file (``id, label`` and optionally ``annotator, at``), in order.
 
     Lines whose label is still null or empty, as `tilth audit` writes them, are left out. A line with ``"undo": true``
     takes back what the same annotator said of the row in the lines before.
+
+    Args:
+        path: of the file.
+        torn: leave out lines that are not JSON, such as a crash may have cut.
 
     Raises:
         InputError: a line is not such a label.
@@ -55,9 +59,19 @@ def read_labels(path: str | Path) -> list[Label]:
             continue
         if b'"undo"' in line and (gone := _undone(line)) is not None:
             found = {at: label for at, label in found.items() if (label.id, label.annotator) != gone}
+        elif torn and not _is_json(line):
+            continue
         elif (label := _label(line, f"{path}, line {i}")) is not None:
             found[i] = label
     return list(found.values())
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return False
+    return True
 
 
 def _undone(line: bytes) -> tuple[str, str] | None:

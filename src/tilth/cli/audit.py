@@ -6,10 +6,13 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from tilth.cli import reviewing
 from tilth.cli.common import add_json, print_json, say
+from tilth.cli.reviewing import add_reviewing
 
 HELP = "Sample rows for people to label; turn labels into rates with intervals."
 EXAMPLE = """tilth audit runs/metamath-1a2b3c4d
+  tilth audit runs/metamath-1a2b3c4d --serve
   tilth audit runs/metamath-1a2b3c4d --labels labels.jsonl --json"""
 
 
@@ -18,32 +21,54 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dir", type=Path, help="a run folder")
     parser.add_argument("--sample", type=int, default=200, metavar="N", help="rows to label (default 200)")
     parser.add_argument("--seed", type=int, default=0, help="of the sample; a larger sample contains a smaller one")
-    parser.add_argument("--labels", type=Path, help="JSON Lines of id, label; default: labels.jsonl in the run folder")
-    parser.add_argument("--serve", action="store_true", help="label in the browser (not yet)")
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        help="JSON Lines or CSV of id, label, or an export of Argilla or Label Studio; "
+        "default: labels.jsonl in the run folder",
+    )
+    add_reviewing(parser)
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Sample, or compute the rates."""
-    from tilth.errors import UsageError
+    """Serve the review page, sample, or compute the rates."""
     from tilth.rows.folder import RunFolder
 
-    if args.serve:
-        raise UsageError("--serve: not yet", todo="label the JSONL file that `tilth audit DIR` writes")
     folder = RunFolder(args.dir).require()
+    if args.fixed is not None:
+        made = reviewing.write_fixed(folder, args.fixed)
+        print_json(made) if args.json else print(f"{made['kept']} corrected rows: {args.fixed}")
+        return 0
     labels = labels_of(folder, args.labels)
+    if args.add and args.labels is not None:
+        say(f"{reviewing.add_labels(folder, args.labels):,} labels added to {folder.labels}")
+        labels = labels_of(folder, None)
+    if args.serve:
+        return reviewing.serve_pages(
+            folder, args, "review", size=args.sample, seed=args.seed, width=args.width, figure=args.of
+        )
+    if args.export is not None:
+        return _export(folder, labels, args.export)
     if labels is None:
-        found = _sample(folder, args.sample, args.seed)
+        found = _sample(folder, args.sample, args.seed, args.format)
         if args.json:
             print_json(found)
         else:
             print(f"{found['rows']} rows to label: {found['to_label']}\n{found['todo']}")
         return 0
     rates = rates_of(folder, labels)
+    needed = None
+    if args.width is not None:
+        from tilth.audit import labels_needed
+
+        needed = labels_needed(rates.counts, args.width, args.of)
     if args.json:
-        print_json({"labels": str(labels), **rates.to_dict()})
+        print_json({"labels": str(labels), **rates.to_dict(), **({"needed": needed.to_dict()} if needed else {})})
     else:
         print(rates_text(rates))
+        if needed:
+            print(_needed_text(needed))
     return 0
 
 
@@ -73,11 +98,12 @@ def rates_of(folder: Any, labels: Path) -> Any:
     Raises:
         InputError: a label is not usable, or none is for this run.
     """
-    from tilth.audit import rates, read_labels
+    from tilth.audit import load_labels, rates, read_labels
     from tilth.errors import InputError
 
     try:
-        return rates(read_labels(labels), *ids_of(folder))
+        given = read_labels(labels, torn=True) if labels == folder.labels else load_labels(labels)
+        return rates(given, *ids_of(folder))
     except InputError as error:
         error.where = error.where or str(labels)
         raise
@@ -104,11 +130,33 @@ def rates_text(rates: Any) -> str:
     return "\n".join(lines + [f"note: {note}" for note in rates.notes])
 
 
-def _sample(folder: Any, size: int, seed: int) -> dict[str, Any]:
-    """Write the rows to label, blind, and beside them which stratum each comes from."""
-    import orjson
+def _needed_text(needed: Any) -> str:
+    """What a wanted width takes, for a person."""
+    if not needed.more:
+        return f"the interval of {needed.figure} is {needed.now:.3f} wide, as wanted"
+    if not needed.reachable:
+        return f"all rows of this run will not make the interval of {needed.figure} {needed.width:g} wide: grow more"
+    return (
+        f"about {needed.more:,} more labels ({needed.kept:,} kept, {needed.dropped:,} dropped rows) make the interval of "
+        f"{needed.figure} {needed.width:g} wide; --serve with the same --width chooses them"
+    )
 
+
+def _export(folder: Any, labels: Path | None, target: Path) -> int:
+    from tilth.audit import load_labels, read_labels, save_labels
+    from tilth.errors import UsageError
+
+    if labels is None:
+        raise UsageError("there are no labels yet", where=str(folder.labels), todo="label some rows: --serve")
+    given = read_labels(labels, torn=True) if labels == folder.labels else load_labels(labels)
+    print(f"{save_labels(target, given):,} labels: {target}")
+    return 0
+
+
+def _sample(folder: Any, size: int, seed: int, format: str) -> dict[str, Any]:
+    """Write the rows to label, blind, and beside them which stratum each comes from."""
     from tilth.audit import sample
+    from tilth.report.labelling import write_tasks
 
     kept, dropped = ids_of(folder)
     chosen = sample(kept, dropped, size, seed)
@@ -121,18 +169,22 @@ def _sample(folder: Any, size: int, seed: int) -> dict[str, Any]:
     }
     target = folder.path / "audit"
     target.mkdir(exist_ok=True)
-    lines = [
-        orjson.dumps({"id": s.id, **rows[s.id], "label": None, "annotator": None}, default=str).decode() + "\n"
-        for s in chosen
-    ]
-    folder.write_text(target / "to_label.jsonl", "".join(lines))
+    path = write_tasks(target, format, [(s.id, rows[s.id]) for s in chosen])
     folder.write_json(target / "sample.json", {"seed": seed, "size": size, "strata": {s.id: s.stratum for s in chosen}})
-    path = target / "to_label.jsonl"
     say("which rows the verifier kept is not shown in the file, so that labels are given blind")
     return {
         "to_label": str(path),
         "rows": len(chosen),
         "kept": sum(s.stratum == "kept" for s in chosen),
         "dropped": sum(s.stratum == "dropped" for s in chosen),
-        "todo": f'set "label" to right, wrong or unsure in each line, then: tilth audit {folder.path} --labels {path}',
+        "todo": _todo(folder, path, format),
     }
+
+
+def _todo(folder: Any, path: Path, format: str) -> str:
+    if format in ("jsonl", "csv"):
+        return f'set "label" to right, wrong or unsure in each line, then: tilth audit {folder.path} --labels {path}'
+    return (
+        'label there (question or choice "label": right, wrong, unsure), export as JSON, then: '
+        f"tilth audit {folder.path} --labels EXPORT.json"
+    )

@@ -25,6 +25,8 @@ def reproduce_command(facts: Facts) -> str:
         recorded = facts.folder.journal.is_file()
         replay = "tilth replay DIR    # from the recorded answers; nothing is sent" if recorded else ""
         return f"tilth run DIR/plan.yaml --out AGAIN\n{replay}".rstrip()
+    if verb == "audit":
+        return "tilth audit DIR --fixed AGAIN    # DIR: the run that was corrected"
     words: list[str] = ["tilth", str(verb)]
     if verb != "mix":
         words.append(base_name(plan.get("source") or "FILE"))

@@ -151,13 +151,19 @@ def lineage_section(facts: Facts, kept: Sampled) -> Section | None:
     generations = tables.ancestry(facts.folder, id)
     if not generations:
         return None
-    items = "".join(_ancestor(record) for generation in reversed(generations) for record in generation[:8])
+    items = "".join(ancestor_html(record) for generation in reversed(generations) for record in generation[:8])
     short = escaped(id[:12])
     about = f"How the first row above came to be. <code>tilth why DIR {short}...</code> shows prompts and replies too."
     return Section("lineage", "Where a row came from", about, f'<ol class="lineage">{items}</ol>')
 
 
-def _ancestor(record: Mapping[str, Any]) -> str:
+def ancestor_html(record: Mapping[str, Any], target: str = "") -> str:
+    """One generation of a row's lineage.
+
+    Args:
+        record: of the lineage table.
+        target: escaped address of the row's page, or empty.
+    """
     events = tables.from_json(record.get("events"))
     sampling = tables.from_json(record.get("sampling"))
     level = record.get("level")
@@ -183,4 +189,5 @@ def _ancestor(record: Mapping[str, Any]) -> str:
     version = f", version {record['version']}" if record.get("version") else ""
     told = "".join(f'<div class="soft">{escaped(line)}</div>' for line in lines if line)
     id = f'<span class="mono soft">{escaped(str(record.get("id"))[:12])}</span>'
+    id = f'<a href="{target}">{id}</a>' if target else id
     return f"<li>{escaped(record.get('method'))}{escaped(version)} {id}{told}</li>"

@@ -6,14 +6,25 @@ labels find their way back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from tilth.report import tables
 from tilth.report.facts import Facts, plain
 from tilth.report.shapes import CannotExpressError, Columns, Shape
+from tilth.report.writing import write_json
+from tilth.rows.folder import RunFolder
 from tilth.rows.prm800k import as_prm800k
 
+TASK_FILES = {
+    "jsonl": "to_label.jsonl",
+    "csv": "to_label.csv",
+    "argilla": "to_label.argilla.jsonl",
+    "label-studio": "to_label.label-studio.json",
+}
 ARRAY_FORMATS = ("label-studio",)
 """Formats that are one JSON array, not JSON lines."""
 
@@ -68,12 +79,57 @@ def label_studio(shape: Shape, facts: Facts) -> Callable[[Columns], Columns]:
             for o in outcomes
         ]
         return {
-            "data": {"id": row.get("id"), **data},
+            "data": {"id": row.get("id"), "tilth_id": row.get("id"), **data},
             "meta": {"run": facts.name},
             "predictions": predictions,
         }
 
     return make
+
+
+def write_tasks(folder: Path, format: str, rows: Sequence[tuple[str, Columns]]) -> Path:
+    """Write rows to be labelled blind: nothing goes along that a verifier has said.
+
+    Args:
+        folder: the file is written here as ``to_label...``.
+        format: ``jsonl`` or ``csv`` (with an empty column ``label``), ``argilla`` or ``label-studio``.
+        rows: id and columns of each, in the order to label.
+
+    Returns:
+        the file.
+
+    Raises:
+        DiskError: it cannot be written.
+    """
+    path = folder / TASK_FILES[format]
+    told = [(id, {k: tables.without_nulls(v) for k, v in columns.items() if v is not None}) for id, columns in rows]
+    if format == "csv":
+        names = list(dict.fromkeys(name for _, columns in told for name in columns))
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(["id", *names, "label", "annotator"])
+        for id, columns in told:
+            writer.writerow([id, *(_cell(columns.get(name)) for name in names), "", ""])
+        RunFolder(folder).write_text(path, out.getvalue())
+    else:
+        write_json(path, (_task(format, id, columns) for id, columns in told), array=format in ARRAY_FORMATS)
+    return path
+
+
+def _task(format: str, id: str, columns: Columns) -> dict[str, Any]:
+    shown = {name: value if is_chat(value) else plain(value) for name, value in columns.items()}
+    if format == "argilla":
+        empty: dict[str, Any] = {"metadata": {}, "suggestions": {}, "responses": {}, "vectors": {}}
+        return {"id": id, "status": "pending", "fields": shown, **empty}
+    if format == "label-studio":
+        return {"data": {"id": id, "tilth_id": id, **shown}, "predictions": []}
+    return {"id": id, **columns, "label": None, "annotator": None}
+
+
+def _cell(value: Any) -> str:
+    """A value for a spreadsheet, which must not take a model's text for a formula."""
+    text = "" if value is None else plain(value)
+    return "'" + text if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
 def is_chat(value: Any) -> bool:

@@ -11,8 +11,13 @@ from tilth.report.tables import from_json, lookup
 from tilth.rows.folder import RunFolder
 
 
-def explain(path: Path, row_id: str) -> dict[str, Any]:
+def explain(path: Path, row_id: str, *, requests: bool = True) -> dict[str, Any]:
     """All that is recorded of one row.
+
+    Args:
+        path: of the run folder.
+        row_id: the row's id, or its first characters.
+        requests: also read the journal; it is locked while its run goes on.
 
     Raises:
         UsageError: no row, or several, have an id that starts so.
@@ -37,7 +42,7 @@ def explain(path: Path, row_id: str) -> dict[str, Any]:
         "columns": {k: v for k, v in record.items() if k not in ("id", *(("reason",) if state != "kept" else ()))},
         "lineage": lineage,
         "verdicts": lookup(folder, "verdicts", [id]),
-        "requests": _requests(folder, keys),
+        "requests": _requests(folder, keys) if requests else [],
     }
 
 
