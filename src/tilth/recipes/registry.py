@@ -55,6 +55,7 @@ RECIPES = Registry(
         "reflexion": "tilth.recipes.code.reflexion:reflexion",
         "dspy-bootstrap": "tilth.recipes.instruct.dspy_bootstrap:dspy_bootstrap",
         "ethical-dilemmas": "tilth.recipes.align.ethical_dilemmas:ethical_dilemmas",
+        "coderl": "tilth.recipes.code.coderl:coderl",
     },
 )
 

@@ -5,6 +5,7 @@ Knows no method and writes no rows.
 
 from __future__ import annotations
 
+import ast
 import functools
 
 from tilth.rows.verdict import Verdict
@@ -51,3 +52,31 @@ def check_examples(program: str) -> Verdict:
 def languages(names: str) -> frozenset[str]:
     """Languages named in a setting, in lower case."""
     return frozenset(name.strip().lower() for name in names.replace(",", " ").split())
+
+
+def asserts_in(reply: str, entry_point: str | None = None) -> list[str]:
+    """The assert statements in a reply, each once, in order; those of its code blocks when it has any.
+
+    Args:
+        reply: what a model wrote; lines that do not parse are passed over.
+        entry_point: only asserts that call this function count.
+    """
+    blocks = [b.text for b in fenced_blocks(reply) if b.closed and b.lang in PYTHON]
+    found: list[str] = []
+    for text in blocks or [reply]:
+        tree = _tree(text)
+        whole = [tree] if tree else [t for line in text.splitlines() if (t := _tree(line.strip()))]
+        found += [ast.unparse(n) for t in whole for n in ast.walk(t) if isinstance(n, ast.Assert)]
+    return [t for t in dict.fromkeys(found) if entry_point is None or _calls(t, entry_point)]
+
+
+def _tree(text: str) -> ast.Module | None:
+    try:
+        return ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _calls(statement: str, name: str) -> bool:
+    calls = (n for n in ast.walk(ast.parse(statement)) if isinstance(n, ast.Call))
+    return any(isinstance(c.func, ast.Name) and c.func.id == name for c in calls)
