@@ -88,8 +88,8 @@ def test_mixed_up_options_are_found_by_the_blind_judge(swap: float) -> None:
 def test_a_liking_for_the_first_place_leaves_the_leaning_in_the_middle() -> None:
     assert {r["leaning"] for r in run(world(place=1.0)).kept} == {0.5}
     firm = run(world(leaning=1.0)).kept
-    assert all(r["leaning"] == float(CODE[r["values"][0]] < CODE[r["values"][1]] if len(CODE[r["values"][0]]) == len(CODE[r["values"][1]])
-               else len(CODE[r["values"][0]]) < len(CODE[r["values"][1]])) for r in firm)  # fmt: skip
+    numbers = [[int(CODE[v][4:]) for v in r["values"]] for r in firm]
+    assert [r["leaning"] for r in firm] == [float(a < b) for a, b in numbers]
     assert run(world(leaning=1.0), most_leaning=0.8).numbers.dropped == {"leaning:fail:no-dilemma": 40}
     assert run(world(place=1.0), most_leaning=0.5).numbers.kept == 40
 

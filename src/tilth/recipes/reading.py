@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from tilth.models.base import Message, Reply
+from tilth.recipes.asked import ask_or_none
 from tilth.recipes.recipe import Context
 
 T = TypeVar("T")
@@ -30,6 +31,7 @@ async def ask_until_read(
     parse: Callable[[Reply], T | None],
     *,
     retries: int = RETRIES,
+    lenient: bool = False,
     schema: Mapping[str, Any] | None = None,
     temperature: float | None = 0.0,
     **sampling: Any,
@@ -42,6 +44,7 @@ async def ask_until_read(
         messages: what is asked.
         parse: the value in a reply, or None.
         retries: fresh draws after the first.
+        lenient: a request that fails for good is unread; by default it fails the seed. For pools, which it would end.
         schema: as in `Context.ask`; `parse` then reads `reply.parsed`.
         temperature: of the first draw; later ones have at least `RETRY_TEMPERATURE`.
         sampling: other options.
@@ -49,9 +52,16 @@ async def ask_until_read(
     replies: list[Reply] = []
     for attempt in range(1 + retries):
         warmer = max(temperature, RETRY_TEMPERATURE) if attempt and temperature is not None else temperature
-        reply = await ctx.ask(role, messages, schema=schema, temperature=warmer, **sampling)
+        asked = ask_or_none if lenient else _ask
+        reply = await asked(ctx, role, messages, schema=schema, temperature=warmer, **sampling)
+        if reply is None:
+            break
         replies.append(reply)
         value = None if reply.cut else parse(reply)
         if value is not None:
             return Read(value, replies)
     return Read(None, replies)
+
+
+async def _ask(ctx: Context, role: str, messages: str | Sequence[Message], **options: Any) -> Reply | None:
+    return await ctx.ask(role, messages, **options)

@@ -56,6 +56,7 @@ RECIPES = Registry(
         "dspy-bootstrap": "tilth.recipes.instruct.dspy_bootstrap:dspy_bootstrap",
         "ethical-dilemmas": "tilth.recipes.align.ethical_dilemmas:ethical_dilemmas",
         "coderl": "tilth.recipes.code.coderl:coderl",
+        "social-sandbox": "tilth.recipes.align.social_sandbox:social_sandbox",
     },
 )
 
