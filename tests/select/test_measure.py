@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from nltk.translate.bleu_score import sentence_bleu
 
 from tilth.errors import InputError, UsageError
+from tilth.rows.lineage import Lineage
 from tilth.select import measure, mix, self_bleu, vendi
+from tilth.select.monitor import embedding_spread, grid_coverage, lineage_depth, tail_loss
 from tilth.select.words import words
 
 TEXTS = st.lists(st.lists(st.sampled_from(["a", "b", "c", "d", "e"]), max_size=9).map(" ".join), min_size=2, max_size=9)
@@ -81,3 +83,51 @@ def test_too_few_rows_for_a_mix_are_named() -> None:
         mix(100, 10, share=0.5, rows=100)
     with pytest.raises(UsageError, match="between 0 and 1"):
         mix(1, 1, share=2)
+
+
+def test_a_grid_names_its_empty_cells() -> None:
+    rows = [{"topic": "sea", "level": 1}, {"topic": "sea", "level": 2}, {"topic": "sky", "level": 1}]
+    found = grid_coverage(rows, ["topic", "level"])
+    assert (found["cells"], found["filled"], found["empty"]) == (4, 3, [["sky", "2"]])
+    assert found["evenness"] == pytest.approx(np.log(3) / np.log(4))
+    with pytest.raises(InputError, match="did you mean 'topic'"):
+        grid_coverage(rows, ["topc"])
+
+
+def test_depth_counts_generations_through_parents() -> None:
+    lines = [
+        Lineage("s", seeds=("s",)),
+        Lineage("a", ("s",), ("s",), "m", round=1),
+        Lineage("b", ("a", "s"), ("s",), "m", round=2),
+        Lineage("c", ("gone",), ("t",), "m", round=1),
+    ]
+    found = lineage_depth(lines)
+    assert found["depth"] == {"0": 1, "1": 2, "2": 1}
+    assert (found["max"], found["mean"], found["seeds"]) == (2, 1.0, 2)
+
+
+def test_a_smaller_round_of_the_same_kind_loses_nothing_and_a_collapsed_one_loses_its_tail() -> None:
+    rng = np.random.default_rng(0)
+    share = 1 / np.arange(1, 2_001)
+    share /= share.sum()
+
+    def texts(count: int, keep: int) -> list[str]:
+        p = share[:keep] / share[:keep].sum()
+        return [" ".join(f"w{i}" for i in rng.choice(keep, 20, p=p)) for _ in range(count)]
+
+    before = texts(2_000, 2_000)
+    same, collapsed = tail_loss(before, texts(500, 2_000)), tail_loss(before, texts(2_000, 300))
+    assert same["tail"]["loss"] < 0.03
+    assert same["head"]["loss"] == pytest.approx(0, abs=0.01)
+    assert collapsed["tail"]["loss"] > 0.8
+    assert collapsed["head"]["loss"] < 0.01
+    assert collapsed["entropy_bits"]["after"] < collapsed["entropy_bits"]["before"]
+
+
+def test_spread_is_the_mean_distance_of_all_pairs() -> None:
+    rows = np.random.default_rng(1).standard_normal((40, 6))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    cosines = (rows @ rows.T)[np.triu_indices(40, 1)]
+    assert embedding_spread(rows)["mean_distance"] == pytest.approx(1 - cosines.mean(), abs=1e-9)
+    assert embedding_spread(np.eye(6))["effective_rank"] == pytest.approx(6)
+    assert embedding_spread(np.ones((9, 1)))["effective_rank"] == pytest.approx(1)

@@ -88,6 +88,14 @@ def test_measure_prints_figures(file: Path, capsys: pytest.CaptureFixture[str]) 
     assert found["exact_duplicates"] == pytest.approx(0.2)
     assert main(["measure", str(file)]) == 0
     assert "self-BLEU" in capsys.readouterr().out
+    out = file.parent / "run"
+    call(capsys, "select", file, "--exact", "--out", out)
+    found = call(capsys, "measure", out, "--before", file, "--grid", "completion", "--embed", "hashed")
+    assert found["lineage"]["max"] == 0
+    assert (found["grid"]["cells"], found["tail"]["head"]["loss"]) == (1, 0.0)
+    assert 0 < found["embedding"]["mean_distance"] <= 1
+    assert main(["measure", str(out), "--before", str(file), "--grid", "completion", "--embed", "hashed"]) == 0
+    assert "lost of the head" in capsys.readouterr().out
 
 
 def test_mix_records_sources_share_and_seed_and_conserves_rows(

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tilth.rows.lineage import Lineage
 
 HELP = "size, diversity and repetition of a file of rows"
-EXAMPLE = "tilth measure answers.jsonl --json"
+EXAMPLE = """tilth measure answers.jsonl --json
+  tilth measure runs/round2 --before runs/round1 --grid topic,level --embed hashed"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--near", default="0.7", metavar="T", help="Jaccard threshold of the near-duplicate share (0.7)"
     )
+    parser.add_argument("--grid", metavar="A,B,..", help="coverage of the combinations of these columns")
+    parser.add_argument("--before", metavar="F", help="an earlier round: what has been lost of its tail")
+    parser.add_argument(
+        "--embed", metavar="SPEC", help="spread of embeddings: hashed, column:NAME, st:NAME, URL#MODEL, openai:MODEL"
+    )
     parser.add_argument("--map", action="append", default=[], metavar="NEW=OLD", help="read column OLD as NEW")
     add_json(parser)
 
@@ -30,12 +40,40 @@ def run(args: argparse.Namespace) -> int:
     from tilth.rows.read import parse_map, read_rows
     from tilth.select import measure, texts_of
 
-    found = measure(texts_of(read_rows(args.file, parse_map(args.map)), args.on), near=args.near)
+    columns = parse_map(args.map)
+    rows = read_rows(args.file, columns)
+    texts = texts_of(rows, args.on)
+    found = measure(texts, near=args.near)
+    if args.embed is not None:
+        from tilth.select.embed import column_vectors, open_embedder
+        from tilth.select.monitor import embedding_spread
+
+        kind, _, name = args.embed.partition(":")
+        vectors = column_vectors(rows, name) if kind == "column" else open_embedder(args.embed).embed(texts)
+        found["embedding"] = {"embed": args.embed, **embedding_spread(vectors)}
+    if args.grid is not None:
+        from tilth.select.monitor import grid_coverage
+
+        found["grid"] = grid_coverage(rows, args.grid.split(","))
+    if args.before is not None:
+        from tilth.select.monitor import tail_loss
+
+        found["tail"] = tail_loss(texts_of(read_rows(args.before, columns), args.on), texts)
+    if lines := _lineage(Path(args.file)):
+        from tilth.select.monitor import lineage_depth
+
+        found["lineage"] = lineage_depth(lines)
     if args.json:
         print_json(found)
     else:
         print(_table(found))
     return 0
+
+
+def _lineage(path: Path) -> list[Lineage]:
+    from tilth.cli.mix import lineage_of
+
+    return list(lineage_of(path).values())
 
 
 def _table(found: dict[str, Any]) -> str:
@@ -55,5 +93,18 @@ def _table(found: dict[str, Any]) -> str:
     lines.append(("Vendi score", f"{found['vendi']:.1f}"))
     lines.append(("exact duplicates", f"{found['exact_duplicates']:.2%}"))
     lines.append((f"near duplicates (>= {found['near_threshold']:g})", f"{found['near_duplicates']:.2%}"))
+    if "embedding" in found:
+        lines.append(("mean distance of embeddings", f"{found['embedding']['mean_distance']:.3f}"))
+        lines.append(("effective rank of embeddings", f"{found['embedding']['effective_rank']:.1f}"))
+    if "grid" in found:
+        grid = found["grid"]
+        lines.append((f"cells filled ({' x '.join(grid['columns'])})", f"{grid['filled']:,} of {grid['cells']:,}"))
+    for band in ("head", "middle", "tail"):
+        if "tail" in found and found["tail"][band]["loss"] is not None:
+            lines.append((f"lost of the {band} since --before", f"{found['tail'][band]['loss']:.1%}"))
+    if "lineage" in found:
+        lines.append(
+            ("generations from the sources: mean, max", f"{found['lineage']['mean']:.2f}, {found['lineage']['max']}")
+        )
     lines += [(f"opens with: {o['opening']}", f"{o['rows']:,}") for o in found["openings"][:8]]
     return table(lines)

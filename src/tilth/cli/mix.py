@@ -197,7 +197,7 @@ def _read(paths: dict[str, Path], columns: dict[str, str]) -> tuple[dict[str, li
             raise UsageError(f"no source has a column '{old}'", todo=did_you_mean(old, known))
     wanted = {name: {new: old for new, old in columns.items() if old in row} for name, row in here.items()}
     rows = {name: read_rows(path, wanted[name]) for name, path in paths.items()}
-    origins = {name: _lineage(path) for name, path in paths.items()}
+    origins = {name: lineage_of(path) for name, path in paths.items()}
     lines = {
         name: [origins[name].get(row.id) or Lineage(row.id, seeds=(row.id,)) for row in held]
         for name, held in rows.items()
@@ -210,7 +210,7 @@ def _read(paths: dict[str, Path], columns: dict[str, str]) -> tuple[dict[str, li
     return rows, [line for found in lines.values() for line in found]
 
 
-def _lineage(path: Path) -> dict[str, Lineage]:
+def lineage_of(path: Path) -> dict[str, Lineage]:
     """Lineage of the rows of a run folder; nothing for a plain file, whose rows are their own origin."""
     import orjson
 
