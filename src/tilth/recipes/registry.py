@@ -57,6 +57,8 @@ RECIPES = Registry(
         "ethical-dilemmas": "tilth.recipes.align.ethical_dilemmas:ethical_dilemmas",
         "coderl": "tilth.recipes.code.coderl:coderl",
         "social-sandbox": "tilth.recipes.align.social_sandbox:social_sandbox",
+        "tests-for-code": "tilth.recipes.code.tests_for_code:tests_for_code",
+        "cultural-norms": "tilth.recipes.align.cultural_norms:cultural_norms",
     },
 )
 
