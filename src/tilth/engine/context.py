@@ -19,7 +19,7 @@ from tilth.rows.verdict import Verdict
 
 T = TypeVar("T")
 R = TypeVar("R")
-ENVIRONMENTS = frozenset({"math", "steps", "code", "schema", "regex", "world"})
+ENVIRONMENTS = frozenset({"math", "steps", "code", "mutation", "schema", "regex", "world"})
 """Verifiers that are programs with the truth; the others are machines with an opinion."""
 
 

@@ -24,7 +24,7 @@ from tilth.recipes.code.programs import asserts_in, program_in
 from tilth.recipes.prompt import Prompt
 from tilth.recipes.recipe import Candidate, Context, recipe
 from tilth.rows.row import Row
-from tilth.rows.verdict import UNKNOWN, Verdict
+from tilth.rows.verdict import FAIL, UNKNOWN, Verdict
 from tilth.verify.code import check_code
 
 RETRIES = 4
@@ -155,8 +155,8 @@ async def reflexion(
         "hidden_pass": None if hidden is None or hidden.outcome == UNKNOWN else hidden.passed,
     }  # fmt: skip
     made = ctx.make(columns, of=row, by=by, verdicts=[hidden or verdict])
-    if hidden is not None and not hidden.passed and passes[-1]:
-        ctx.drop(made, f"hidden:{hidden.outcome}:false-positive")
+    if hidden is not None and hidden.outcome == FAIL and passes[-1]:
+        ctx.drop(made, "hidden:fail:false-positive")
     elif not (hidden or verdict).passed:
         ctx.drop(made, f"{'hidden' if hidden else 'own'}:{(hidden or verdict).reason}")
     else:
