@@ -59,6 +59,7 @@ RECIPES = Registry(
         "social-sandbox": "tilth.recipes.align.social_sandbox:social_sandbox",
         "tests-for-code": "tilth.recipes.code.tests_for_code:tests_for_code",
         "cultural-norms": "tilth.recipes.align.cultural_norms:cultural_norms",
+        "debate": "tilth.recipes.oversight.debate:debate",
     },
 )
 

@@ -1,0 +1,1 @@
+"""Methods in which a weaker judge watches stronger models."""
