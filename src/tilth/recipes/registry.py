@@ -60,6 +60,7 @@ RECIPES = Registry(
         "tests-for-code": "tilth.recipes.code.tests_for_code:tests_for_code",
         "cultural-norms": "tilth.recipes.align.cultural_norms:cultural_norms",
         "debate": "tilth.recipes.oversight.debate:debate",
+        "model-written-evals": "tilth.recipes.align.model_written_evals:model_written_evals",
     },
 )
 
