@@ -61,6 +61,7 @@ RECIPES = Registry(
         "cultural-norms": "tilth.recipes.align.cultural_norms:cultural_norms",
         "debate": "tilth.recipes.oversight.debate:debate",
         "model-written-evals": "tilth.recipes.align.model_written_evals:model_written_evals",
+        "critique": "tilth.recipes.oversight.critique:critique",
     },
 )
 
