@@ -62,6 +62,7 @@ RECIPES = Registry(
         "debate": "tilth.recipes.oversight.debate:debate",
         "model-written-evals": "tilth.recipes.align.model_written_evals:model_written_evals",
         "critique": "tilth.recipes.oversight.critique:critique",
+        "iterated-curation": "tilth.recipes.oversight.iterated_curation:iterated_curation",
     },
 )
 
