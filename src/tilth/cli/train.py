@@ -13,8 +13,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the verb."""
     from tilth.cli.common import add_columns, add_json
 
-    parser.add_argument("file", help="rows with prompt and completion (or messages): a file, a folder or a run")
-    parser.add_argument("--method", required=True, metavar="M", help="sft (dpo, ipo, kto, reward, prm: not yet)")
+    parser.add_argument(
+        "file", help="rows with prompt and completion (or messages, or chosen and rejected): a file, a folder or a run"
+    )
+    parser.add_argument("--method", required=True, metavar="M", help="sft, dpo, ipo or kto (reward, prm: not yet)")
     parser.add_argument(
         "--model",
         required=True,
@@ -32,19 +34,30 @@ def run(args: argparse.Namespace) -> int:
 
     from tilth.cli.common import parse_settings, print_json, say
     from tilth.rows.read import parse_map, read_rows
-    from tilth.train.config import SFTConfig, check_method, need_torch
-    from tilth.train.plain import sft
+    from tilth.train.config import PreferenceConfig, SFTConfig, check_method, need_torch
 
     check_method(args.method)
-    config = SFTConfig.of(parse_settings(args.set))
+    settings = parse_settings(args.set)
+    losses = {"dpo": "sigmoid", "ipo": "ipo", "kto": "kto"}
+    config = (
+        SFTConfig.of(settings)
+        if args.method == "sft"
+        else PreferenceConfig.of({"loss_type": losses[args.method], **settings})
+    )
     need_torch()
+    from tilth.train.plain import sft
+    from tilth.train.preference import prefer
+
     rows = list(read_rows(args.file, parse_map(args.map)))
 
     def tell(step: int, loss: float) -> None:
         if sys.stderr.isatty() and step % 20 == 0:
             print(f"\rstep {step:,} of {config.max_steps:,}  loss {loss:.3f} ", end="", file=sys.stderr, flush=True)
 
-    done = sft(rows, Path(args.out), base=args.model, config=config, tell=tell)
+    if isinstance(config, PreferenceConfig):
+        done = prefer(rows, Path(args.out), base=args.model, config=config, tell=tell)
+    else:
+        done = sft(rows, Path(args.out), base=args.model, config=config, tell=tell)
     if sys.stderr.isatty():
         say()
     result = {

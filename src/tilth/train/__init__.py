@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tilth.train.arms import ArmResult, train_arms
-    from tilth.train.config import SFTConfig
+    from tilth.train.config import PreferenceConfig, SFTConfig
     from tilth.train.plain import Trained, sft
+    from tilth.train.preference import prefer
 
-_HOMES = {"ArmResult": "arms", "train_arms": "arms", "SFTConfig": "config", "Trained": "plain", "sft": "plain"}
-__all__ = ["ArmResult", "SFTConfig", "Trained", "sft", "train_arms"]
+_HOMES = {
+    "ArmResult": "arms", "train_arms": "arms", "PreferenceConfig": "config", "SFTConfig": "config", "Trained": "plain",
+    "sft": "plain", "prefer": "preference",
+}  # fmt: skip
+__all__ = ["ArmResult", "PreferenceConfig", "SFTConfig", "Trained", "prefer", "sft", "train_arms"]
 
 
 def __getattr__(name: str) -> Any:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Self
 
 from tilth.errors import UsageError, did_you_mean
 
 METHODS = ("sft", "dpo", "ipo", "kto", "reward", "prm")
-BUILT = ("sft",)
+BUILT = ("sft", "dpo", "ipo", "kto")
+LOSSES = ("sigmoid", "ipo", "kto")
 _ALIASES = {"steps": "max_steps", "batch": "per_device_train_batch_size", "lr": "learning_rate"}
 
 
@@ -55,30 +56,75 @@ class SFTConfig:
         if not self.learning_rate > 0:
             raise UsageError(f"learning_rate is {self.learning_rate}", todo="give a number above 0")
 
-    @staticmethod
-    def of(settings: Mapping[str, Any]) -> SFTConfig:
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Self:
         """The config that `settings` name.
 
         Raises:
             UsageError: a name is unknown (the nearest is named) or a value has the wrong type.
         """
-        known = {f.name: f for f in fields(SFTConfig)}
+        known = {f.name: f for f in fields(cls)}
         found: dict[str, Any] = {}
         for given, value in settings.items():
             name = _ALIASES.get(given, given)
             if name not in known:
-                raise UsageError(f"sft has no setting '{given}'", todo=did_you_mean(given, [*known, *_ALIASES]))
+                raise UsageError(
+                    f"{cls.__name__} has no setting '{given}'", todo=did_you_mean(given, [*known, *_ALIASES])
+                )
             kind = type(known[name].default)
             if kind is float and type(value) is int:
                 value = float(value)
             if type(value) is not kind:
                 raise UsageError(f"{given} is {value!r}", todo=f"give a value of type {kind.__name__}")
             found[name] = value
-        return SFTConfig(**found)
+        return cls(**found)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON."""
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class PreferenceConfig(SFTConfig):
+    """Preference optimisation; names as in TRL's DPOConfig and KTOConfig.
+
+    Args:
+        loss_type: ``sigmoid`` (DPO), ``ipo`` or ``kto``.
+        beta: strength of the pull towards the reference (Rafailov et al. 2023 use 0.1).
+        label_smoothing: share of preferences taken to be wrong (DPO only).
+        average_log_prob: mean instead of sum of token log-probabilities: ``auto`` is mean for IPO, as in TRL, and sum
+            otherwise; ``yes`` or ``no`` says it.
+        desirable_weight: of right rows (KTO).
+        undesirable_weight: of wrong rows (KTO).
+    """
+
+    max_steps: int = 200
+    learning_rate: float = 2e-4
+    warmup_steps: int = 20
+    weight_decay: float = 0.0
+    loss_type: str = "sigmoid"
+    beta: float = 0.1
+    label_smoothing: float = 0.0
+    average_log_prob: str = "auto"
+    desirable_weight: float = 1.0
+    undesirable_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        SFTConfig.__post_init__(self)
+        for name, known in (("loss_type", LOSSES), ("average_log_prob", ("auto", "yes", "no"))):
+            if getattr(self, name) not in known:
+                raise UsageError(
+                    f"no {name} is called '{getattr(self, name)}'", todo=did_you_mean(getattr(self, name), known)
+                )
+        if not self.beta > 0:
+            raise UsageError(f"beta is {self.beta}", todo="give a number above 0")
+        if not 0 <= self.label_smoothing < 0.5:
+            raise UsageError(f"label_smoothing is {self.label_smoothing}", todo="give a number from 0 to below 0.5")
+
+    @property
+    def average(self) -> bool:
+        """Whether log-probabilities are averaged over tokens."""
+        return self.loss_type == "ipo" if self.average_log_prob == "auto" else self.average_log_prob == "yes"
 
 
 def check_method(method: str) -> None:
@@ -90,7 +136,7 @@ def check_method(method: str) -> None:
     if method not in METHODS:
         raise UsageError(f"no training method is called '{method}'", todo=did_you_mean(method, METHODS))
     if method not in BUILT:
-        raise UsageError(f"training by '{method}' is not built yet", todo="only --method sft trains so far")
+        raise UsageError(f"training by '{method}' is not built yet", todo=f"built: {', '.join(BUILT)}")
 
 
 def need_torch() -> None:

@@ -33,6 +33,7 @@ RECORD = "training.json"
 _WINDOW = 16
 """Batches whose rows are sorted by length before they are cut, which saves padding."""
 Pair = tuple[list[int], list[int]]
+Objective = Callable[[list[int]], "tuple[torch.Tensor, int]"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,25 +87,55 @@ def sft(
         DiskError: the folder cannot be written.
     """
     need_torch()
-    import torch
-
     config, folder = config or SFTConfig(), Path(out)
     texts = [_texts(row, i) for i, row in enumerate(rows)]
     if not texts:
         raise InputError("no rows to train on", todo="give at least one row with prompt and completion")
     start = open_base(base, (t for pair in texts for t in pair))
-    fingerprint = digest(start.fingerprint, texts, config.as_dict(), half, 1)
+
+    def prepare(model: SmallLlama) -> tuple[list[int], Objective]:
+        pairs = encode(texts, start.tokenizer, model.shape.positions)
+        return [len(p) + len(c) for p, c in pairs], likelihood(model, pairs, config)
+
+    return train_folder(folder, start, base, texts, config, start_model(start, config.seed), prepare, half, tell)
+
+
+def train_folder(
+    folder: Path,
+    start: Base,
+    base: str,
+    texts: Sequence[tuple[str, ...]],
+    config: SFTConfig,
+    model: SmallLlama,
+    prepare: Callable[[SmallLlama], tuple[list[int], Objective]],
+    half: bool,
+    tell: Callable[[int, float], None] | None,
+) -> Trained:
+    """Train `model` and write its folder, unless that very training stands there already.
+
+    Args:
+        folder: where to.
+        start, base: what the training starts from, and its name.
+        texts: all that is trained on; with `start` and `config` they are the training's identity.
+        config: settings.
+        model: changed in place.
+        prepare: gives the rows' lengths and the objective.
+        half: whether to store half-precision weights.
+        tell: see `sft`.
+    """
+    import torch
+
+    fingerprint = digest(start.fingerprint, [list(t) for t in texts], config.as_dict(), half, 1)
     finished = _finished(folder, fingerprint)
     if finished:
         return finished
     torch.set_num_threads(1)
-    model = _model(start, config.seed)
-    pairs = _encode(texts, start.tokenizer, model.shape.positions)
+    lengths, objective = prepare(model)
     aside = folder.with_name(f".{folder.name}.training")
     try:
         aside.mkdir(parents=True, exist_ok=True)
-        record = _loop(model, pairs, config, aside / f"{fingerprint}.pt", tell)
-        record |= {"fingerprint": fingerprint, "base": base, "config": config.as_dict(), "rows": len(pairs)}
+        record = loop(model, lengths, objective, config, aside / f"{fingerprint}.pt", tell)
+        record |= {"fingerprint": fingerprint, "base": base, "config": config.as_dict(), "rows": len(texts)}
         _write(folder, aside, model, start.tokenizer, record, half)
     except OSError as error:
         raise DiskError(
@@ -125,7 +156,12 @@ def _texts(row: Mapping[str, Any], index: int) -> tuple[str, str]:
     return prompt, completion
 
 
-def _encode(texts: Sequence[tuple[str, str]], tokenizer: Tokenizer, positions: int) -> list[Pair]:
+def encode(texts: Sequence[tuple[str, str]], tokenizer: Tokenizer, positions: int) -> list[Pair]:
+    """Token ids of prompts and completions.
+
+    Raises:
+        InputError: a row is too long, or has letters that the model cannot read.
+    """
     pairs = []
     for i, (prompt, completion) in enumerate(texts):
         pair = (tokenizer.prompt_ids(prompt), [*tokenizer.encode(completion), tokenizer.eos])
@@ -145,7 +181,8 @@ def _encode(texts: Sequence[tuple[str, str]], tokenizer: Tokenizer, positions: i
     return pairs
 
 
-def _model(start: Base, seed: int) -> SmallLlama:
+def start_model(start: Base, seed: int) -> SmallLlama:
+    """The model that a training starts from; `seed` makes fresh weights where there are none."""
     from tilth.train.llama import Shape, SmallLlama
 
     model = SmallLlama(Shape.of(start.config) if start.config else Shape(len(start.tokenizer)), seed)
@@ -174,11 +211,39 @@ def batches(lengths: Sequence[int], size: int, seed: int) -> Iterator[list[int]]
         epoch += 1
 
 
-def _loop(
-    model: SmallLlama, pairs: list[Pair], config: SFTConfig, checkpoint: Path, tell: Callable[[int, float], None] | None
-) -> dict[str, Any]:
-    import torch
+def likelihood(model: SmallLlama, pairs: list[Pair], config: SFTConfig) -> Objective:
+    """The objective of supervised fine-tuning: mean negative log-likelihood of the tokens to learn."""
     from torch.nn import functional
+
+    def objective(batch: list[int]) -> tuple[torch.Tensor, int]:
+        ids, at, target = tensors([pairs[i] for i in batch], config.completion_only_loss)
+        return functional.cross_entropy(model(ids, at), target), int((ids != 0).sum())
+
+    return objective
+
+
+def loop(
+    model: SmallLlama,
+    lengths: Sequence[int],
+    objective: Objective,
+    config: SFTConfig,
+    checkpoint: Path,
+    tell: Callable[[int, float], None] | None,
+) -> dict[str, Any]:
+    """Minimise an objective over batches of rows, from the last checkpoint if there is one.
+
+    Args:
+        model: changed in place.
+        lengths: tokens of each row, for batches of like length.
+        objective: batch of row numbers to (loss, tokens read).
+        config: settings.
+        checkpoint: file to resume from.
+        tell: called after each step with its number (from 1) and loss.
+
+    Returns:
+        what `training.json` records of the loop.
+    """
+    import torch
 
     gains = [p for p in model.parameters() if p.dim() == 1]
     matrices = [p for p in model.parameters() if p.dim() > 1]
@@ -192,21 +257,20 @@ def _loop(
         model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
         done, losses, tokens, spent = state["done"], state["losses"], state["tokens"], state["seconds"]
-    order = batches([len(p) + len(c) for p, c in pairs], config.per_device_train_batch_size, config.seed)
+    order = batches(lengths, config.per_device_train_batch_size, config.seed)
     for _ in range(done):
         next(order)
     began = time.process_time()
     for step in range(done, config.max_steps):
         for group in optimiser.param_groups:
             group["lr"] = config.learning_rate * schedule(step, config.warmup_steps, config.max_steps)
-        ids, at, target = _tensors([pairs[i] for i in next(order)], config.completion_only_loss)
-        loss = functional.cross_entropy(model(ids, at), target)
+        loss, read = objective(next(order))
         optimiser.zero_grad()
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm, foreach=True)
         optimiser.step()
         losses.append(loss.item())
-        tokens += int((ids != 0).sum())
+        tokens += read
         if tell:
             tell(step + 1, losses[-1])
         if config.save_steps and (step + 1) % config.save_steps == 0 and step + 1 < config.max_steps:
@@ -239,7 +303,7 @@ def schedule(step: int, warmup: int, total: int) -> float:
     return 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
 
 
-def _tensors(pairs: list[Pair], completion_only: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def tensors(pairs: list[Pair], completion_only: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Padded ids ``[rows, length]``, the flat positions that predict, and what they should predict."""
     import torch
 
