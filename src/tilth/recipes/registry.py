@@ -63,6 +63,7 @@ RECIPES = Registry(
         "model-written-evals": "tilth.recipes.align.model_written_evals:model_written_evals",
         "critique": "tilth.recipes.oversight.critique:critique",
         "iterated-curation": "tilth.recipes.oversight.iterated_curation:iterated_curation",
+        "redteam-generate": "tilth.recipes.align.redteam_generate:redteam_generate",
     },
 )
 
