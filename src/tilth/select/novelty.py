@@ -57,6 +57,11 @@ def _places(tokens: Sequence[str]) -> dict[str, int]:
     return places
 
 
+def lcs_length(a: Sequence[str], b: Sequence[str]) -> int:
+    """Length of the longest common subsequence of two token lists."""
+    return _lcs(_places(a), len(a), b)
+
+
 def _lcs(places: dict[str, int], size: int, tokens: Sequence[str]) -> int:
     full = (1 << size) - 1
     row = full
