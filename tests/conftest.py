@@ -39,6 +39,7 @@ BUDGETS = {
     "select": 60,
     "train": 120,
     "verify": 60,
+    "web": 60,
 }
 
 _seconds: dict[str, float] = defaultdict(float)
