@@ -130,7 +130,7 @@ class Asker:
     async def _fetch(self, model: Model, request: Request, keys: list[str], scope: str, seed: int) -> list[Reply]:
         found = {i: r for i, key in enumerate(keys) if (r := self.journal.reply(key)) is not None}
         self.counts.cached += len(found)
-        replies = {i: _reply(r, keys[i], model.identity) for i, r in found.items()}
+        replies = {i: _reply(r, keys[i], r.get("by", model.identity)) for i, r in found.items()}
         missing = [i for i in range(len(keys)) if i not in found]
         if missing and self._journal_only:
             raise ModelError(f"the journal has no answer to this request ({keys[missing[0]]})")
@@ -142,7 +142,7 @@ class Asker:
             first = keys[run[0]]
             records = []
             for i, reply in zip(run, fresh, strict=True):
-                replies[i] = reply = _named(reply, keys[i], model.identity)
+                replies[i] = reply = _named(reply, keys[i], _who(model, reply))
                 records.append(self._record(model, asked, reply, first, scope, seed, draw=request.draw + i))
             self.journal.put(records)
         ordered = [replies[i] for i in range(len(keys))]
@@ -185,7 +185,7 @@ class Asker:
                 if len(replies) != request.n:
                     raise ModelError(f"{model.name} gave {len(replies)} answers where {request.n} were asked for")
                 for reply in replies:
-                    spent_usd += self._price(model, reply.usage)
+                    spent_usd += self._price(model, reply)
                     spent_tokens += reply.usage.input + reply.usage.output
                     self.counts.input += reply.usage.input
                     self.counts.output += reply.usage.output
@@ -197,12 +197,13 @@ class Asker:
                     async with self._settled:
                         self._settled.notify_all()
 
-    def _price(self, model: Model, usage: Usage) -> float:
+    def _price(self, model: Model, reply: Reply) -> float:
         if model.local:
             return 0.0
-        price = cost(model.name, usage, self._prices)
+        name = model_name(_who(model, reply)) if hasattr(model, "members") else model.name
+        price = cost(name, reply.usage, self._prices)
         if price is None:
-            self.counts.unpriced.add(model.name)
+            self.counts.unpriced.add(name)
         return price or 0.0
 
     def _record(
@@ -225,10 +226,23 @@ class Asker:
                 "tools": list(request.tools),
                 "n": request.n,
             }
+        plain = plain_reply(reply)
+        if reply.model and reply.model != model.identity:
+            plain["by"] = reply.model
         return Record(
-            reply.key, seed, scope, request.role, model.identity, draw, first_key, body, plain_reply(reply),
-            reply.usage.input, reply.usage.output, self._price(model, reply.usage),
+            reply.key, seed, scope, request.role, model.identity, draw, first_key, body, plain,
+            reply.usage.input, reply.usage.output, self._price(model, reply),
         )  # fmt: skip
+
+
+def model_name(identity: str) -> str:
+    """The name in a model's identity, as price tables know it."""
+    return identity.rpartition("#")[2].partition("?")[0]
+
+
+def _who(model: Model, reply: Reply) -> str:
+    """Identity of the model that answered: of a pool, the member."""
+    return reply.model if hasattr(model, "members") and reply.model else model.identity
 
 
 def plain_reply(reply: Reply) -> dict[str, Any]:

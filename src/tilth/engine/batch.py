@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tilth.engine.asking import plain_reply
+from tilth.engine.asking import model_name, plain_reply
 from tilth.engine.local import Result, open_models, run_plan
 from tilth.engine.plan import Plan
 from tilth.errors import DiskError, InputError
@@ -169,8 +169,7 @@ def take(journal: Journal, source: Iterable[bytes], plan: Plan) -> Imported:
 
 def _answer(journal: Journal, asked: Record, line: Any, plan: Plan) -> None:
     reply = line.reply(request_of(asked), asked.model)
-    name = asked.model.rpartition("#")[2].partition("?")[0]
-    usd = cost(name, reply.usage, plan.prices) or 0.0
+    usd = cost(model_name(asked.model), reply.usage, plan.prices) or 0.0
     spent = {"input": reply.usage.input, "output": reply.usage.output, "cost": usd}
     journal.answer_waiting(replace(asked, reply=plain_reply(reply), **spent))
 

@@ -137,16 +137,17 @@ def run_plan(
 
 def open_models(plan: Plan, recipe: Recipe) -> dict[str, Model]:
     """Open the models that a plan binds to a recipe's roles; equal SPECs share one model."""
-    from tilth.models import open_model
+    from tilth.models.spec import open_bound
 
     roles = [*recipe.roles, *(r for r in recipe.optional_roles if r in plan.models)]
     by_spec: dict[str, Model] = {}
     found = {}
     for role in roles:
         spec = plan.models.get(role) or plan.models["*"]
-        if spec not in by_spec:
-            by_spec[spec] = open_model(spec, map=plan.map, settings={"concurrency": plan.concurrency})
-        found[role] = by_spec[spec]
+        name = spec if isinstance(spec, str) else digest(spec)
+        if name not in by_spec:
+            by_spec[name] = open_bound(spec, map=plan.map, concurrency=plan.concurrency)
+        found[role] = by_spec[name]
     return found
 
 

@@ -19,6 +19,8 @@ from tilth.rows.row import digest
 CONTENT = ("recipe", "seeds", "map", "models", "set", "prompts", "seed")
 EXECUTION = ("limit", "concurrency", "budget", "prices", "engine")
 ENGINES = ("local", "ray")
+ANSWERING = ("spec", "endpoint_id", "base_url", "response_format", "weight")
+"""Keys of a role's binding that are content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,8 @@ class Plan:
         recipe: id, or ``./file.py:name``.
         seeds: file or folder with the seeds; None when `set` holds a ``topic``.
         map: columns to rename, new name to old name.
-        models: role to SPEC; the role ``*`` stands for all that have none.
+        models: role to SPEC, or to a mapping of ``spec`` (or ``pool``) and an endpoint's settings; the role ``*`` stands
+            for all that have none.
         set: the recipe's settings.
         prompts: the user's own wording by prompt name.
         seed: seed of every random choice.
@@ -43,7 +46,7 @@ class Plan:
     recipe: str
     seeds: str | None = None
     map: Mapping[str, str] = field(default_factory=dict)
-    models: Mapping[str, str] = field(default_factory=dict)
+    models: Mapping[str, str | Mapping[str, Any]] = field(default_factory=dict)
     set: Mapping[str, Any] = field(default_factory=dict)
     prompts: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
@@ -80,6 +83,8 @@ class Plan:
                 )
         if isinstance(values.get("models"), str):
             values["models"] = {"*": values["models"]}
+        for role, bound in values.get("models", {}).items():
+            _check_bound(bound, f"{where}, models.{role}")
         if values.get("budget"):
             values["budget"] = Limits.parse(values["budget"]).as_dict()
         if values.get("engine", "local") not in ENGINES:
@@ -146,7 +151,10 @@ class Plan:
 
     def content(self) -> dict[str, Any]:
         """What the dataset depends on."""
-        return {k: v for k, v in self.to_dict().items() if k in CONTENT}
+        found = {k: v for k, v in self.to_dict().items() if k in CONTENT}
+        if "models" in found:
+            found["models"] = {role: _answering(bound) for role, bound in found["models"].items()}
+        return found
 
     def short_hash(self) -> str:
         """Eight hex digits of the content."""
@@ -200,3 +208,31 @@ class Plan:
         """The user's own prompts by name."""
         names = {p.name: p for p in recipe.prompts}
         return {name: names[name].reworded(text) for name, text in self.prompts.items()}
+
+
+def _check_bound(bound: Any, where: str) -> None:
+    """Insist that a role is bound to a SPEC or a mapping, without secrets in clear."""
+    from tilth.models.address import check_secrets
+
+    if isinstance(bound, Mapping):
+        headers = bound.get("headers") or {}
+        if not isinstance(headers, Mapping):
+            raise UsageError("headers are not a mapping", where=where, todo="for example headers: {api-key: $MY_KEY}")
+        check_secrets(str(bound.get("spec", "")), headers, where)
+        for member in bound.get("pool") or ():
+            _check_bound(member, where)
+    elif isinstance(bound, str):
+        check_secrets(bound, {}, where)
+    else:
+        raise UsageError(f"'{bound}' is not a model", where=where, todo="write a SPEC, or {spec: SPEC, rpm: 60}")
+
+
+def _answering(bound: Any) -> Any:
+    """What of a role's binding determines its answers; the rest is execution and may change between runs."""
+    if not isinstance(bound, Mapping):
+        return bound
+    if "pool" in bound:
+        members = [_answering(m) for m in bound["pool"]]
+        return {"pool": members, **({"endpoint_id": bound["endpoint_id"]} if "endpoint_id" in bound else {})}
+    kept = {k: v for k, v in bound.items() if k in ANSWERING}
+    return kept["spec"] if tuple(kept) == ("spec",) else kept

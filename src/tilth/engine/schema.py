@@ -11,6 +11,7 @@ from tilth.recipes.registry import RECIPES
 def plan_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of a plan in YAML."""
     text = {"type": "object", "additionalProperties": {"type": "string"}}
+    model = _model()
     ceilings = {"type": "number", "exclusiveMinimum": 0}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -27,8 +28,8 @@ def plan_schema() -> dict[str, Any]:
             "seeds": {"type": "string", "description": "a file or folder of rows"},
             "map": {**text, "description": "new column name to old column name"},
             "models": {
-                "anyOf": [{"type": "string"}, text],
-                "description": "role to model SPEC; '*' for all others",
+                "anyOf": [{"type": "string"}, {"type": "object", "additionalProperties": model}],
+                "description": "role to model SPEC, or to a SPEC with settings; '*' for all others",
             },
             "set": {"type": "object", "description": "the method's settings"},
             "prompts": {**text, "description": "own wording by prompt name"},
@@ -48,3 +49,19 @@ def plan_schema() -> dict[str, Any]:
             "frozen": {"type": "object", "description": "written by tilth into a run folder's plan"},
         },
     }
+
+
+def _model() -> dict[str, Any]:
+    """A role's binding: a SPEC, a SPEC with an endpoint's settings, or a pool of these."""
+    from tilth.models.endpoint import SETTINGS
+
+    number = {"type": "number", "minimum": 0}
+    kinds = {"headers": {"type": "object", "additionalProperties": {"type": "string"}}}
+    settings = {
+        name: kinds.get(name, {"type": "string"} if isinstance(v, str) else number) for name, v in SETTINGS.items()
+    }
+    spec = {"type": "string", "description": "such as openai:NAME"}
+    one = {"type": "object", "required": ["spec"], "properties": {"spec": spec, "weight": number, **settings}}
+    members = {"type": "array", "minItems": 1, "items": {"anyOf": [spec, one]}}
+    pool = {"type": "object", "required": ["pool"], "properties": {"pool": members, **settings}}
+    return {"anyOf": [spec, one, pool]}

@@ -76,7 +76,14 @@ def open_batch(spec: Spec) -> Model:
 
 
 def waiting(model: Model) -> Model:
-    """The model as one whose answers come later; a local model answers by itself and stays as it is."""
+    """The model as one whose answers come later; a local model answers by itself and stays as it is.
+
+    Raises:
+        UsageError: its requests are not in OpenAI's format.
+    """
+    if not getattr(model, "batchable", True):
+        todo = "bind the role to one OpenAI-compatible endpoint, or to batch:NAME"
+        raise UsageError(f"{model.name} cannot be asked by batch files", todo=todo)
     if model.local or isinstance(model, Batch):
         return model
     made: Model = Batch(

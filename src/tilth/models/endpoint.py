@@ -15,10 +15,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tilth.models.address import Address, address_of_name, address_of_url
+from tilth.models.address import Address, address_of_azure, address_of_name, address_of_url
 from tilth.models.base import Model, ModelError, Reply, Request
+from tilth.models.doubles import CHARACTERS_A_TOKEN
 from tilth.models.faults import Faults, RefusedError, RetryableError
-from tilth.models.limiter import Limiter
+from tilth.models.limiter import Limiter, Pace
 from tilth.models.spec import Spec
 from tilth.models.wire import BadBodyError, Dialect, body, path, replies
 
@@ -31,7 +32,7 @@ LONGEST_DELAY = 60.0
 CONNECT_SECONDS = 30.0
 SETTINGS: Mapping[str, Any] = {
     "base_url": "", "endpoint_id": "", "api_key_env": "", "headers": {}, "timeout": 600.0, "deadline": 1800.0,
-    "retries": 10, "concurrency": 256, "response_format": "auto",
+    "retries": 10, "concurrency": 256, "response_format": "auto", "rpm": 0.0, "tpm": 0.0,
 }  # fmt: skip
 """Settings of an endpoint and their defaults.
 
@@ -40,23 +41,30 @@ that a journal can move with its endpoint), ``api_key_env`` (variable that holds
 value ``$NAME`` is read from the environment), ``timeout`` (seconds for one attempt, all included),
 ``deadline`` (seconds for one request with its retries and waits), ``retries`` (after faults; refusals for
 rate are retried up to the deadline), ``concurrency`` (in flight at most), ``response_format`` (auto,
-json_schema, json_object, off).
+json_schema, json_object, off), ``rpm`` and ``tpm`` (requests and tokens a minute at most; 0 is no limit).
 """
 
 
 def open_openai(spec: Spec) -> Model:
     """``openai:NAME``: OPENAI_BASE_URL (default https://api.openai.com/v1) and OPENAI_API_KEY."""
     options = spec.options(SETTINGS)
-    return Endpoint(address_of_name(spec, options), **_rest(options))
+    return Endpoint(address_of_name(spec, options), **execution_settings(options))
 
 
 def open_url(spec: Spec) -> Model:
     """``http://host:port/v1#NAME``."""
     options = spec.options(SETTINGS)
-    return Endpoint(address_of_url(spec, options), **_rest(options))
+    return Endpoint(address_of_url(spec, options), **execution_settings(options))
 
 
-def _rest(options: Mapping[str, Any]) -> dict[str, Any]:
+def open_azure(spec: Spec) -> Model:
+    """``azure:DEPLOYMENT``: AZURE_OPENAI_ENDPOINT and AZURE_OPENAI_API_KEY."""
+    options = spec.options(SETTINGS)
+    return Endpoint(address_of_azure(spec, options), **execution_settings(options))
+
+
+def execution_settings(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that an `Endpoint` takes beside its address."""
     taken = ("base_url", "endpoint_id", "api_key_env", "headers")
     return {name: value for name, value in options.items() if name not in taken}
 
@@ -92,6 +100,7 @@ class Endpoint:
         retries: further attempts after a fault.
         concurrency: requests in flight at most; fewer when the endpoint refuses many.
         response_format: how a schema is asked for; see `tilth.models.wire.FORMATS`.
+        rpm, tpm: requests and tokens a minute at most; 0 is no limit.
     """
 
     local = False
@@ -107,12 +116,16 @@ class Endpoint:
         retries: int = 10,
         concurrency: int = 256,
         response_format: str = "auto",
+        rpm: float = 0.0,
+        tpm: float = 0.0,
     ) -> None:
         self.address, self.name = address, address.model
         suffix = "" if response_format == "auto" else f"?response_format={response_format}"
         self.identity = f"{address.id}#{address.model}{suffix}"
         self.timeout, self.deadline, self.retries = timeout, deadline, retries
         self.limiter = Limiter(concurrency)
+        self._requests = Pace(rpm) if rpm else None
+        self._tokens = Pace(tpm) if tpm else None
         self.dialect = Dialect(response_format)
         self.stats = Stats()
         self._faults = Faults(address)
@@ -160,13 +173,15 @@ class Endpoint:
 
     async def _call(self, request: Request, n: int, seed: int | None) -> list[Reply]:
         """One request of `n` choices, with its retries."""
-        until = time.monotonic() + self.deadline
-        where = path(request)
+        until = 0.0
+        where = self._path(request)
         url = self._urls.get(where) or self._urls.setdefault(where, self.address.url(where))
-        data = body(self.name, request, self.dialect, n, seed)
+        data = self._body(request, n, seed)
         tries = faults = 0
         while True:
+            guess = await self._paced(request, n) if self._requests or self._tokens else 0
             given = await self.limiter.acquire()
+            until = until or given + self.deadline
             try:
                 got = await self._attempt(url, data, request, n, given, until, tries)
             except RefusedError as refusal:
@@ -174,7 +189,7 @@ class Endpoint:
                 if refusal.teaches:
                     self.dialect.learn(str(refusal), request, n)
                     n = n if self.dialect.many else 1
-                    data = body(self.name, request, self.dialect, n, seed)
+                    data = self._body(request, n, seed)
                 if data == said:
                     raise ModelError(str(refusal)) from None
                 continue
@@ -186,10 +201,29 @@ class Endpoint:
                 if faults > self.retries or time.monotonic() + delay >= until:
                     raise ModelError(f"{fault} (given up after {tries} attempts)") from None
             else:
+                if self._tokens:
+                    self._tokens.correct(sum(r.usage.input + r.usage.output for r in got) - guess)
                 return got
             finally:
                 self.limiter.release()
             await asyncio.sleep(delay)
+
+    async def _paced(self, request: Request, n: int) -> int:
+        """Wait until the limits a minute allow one more call; returns the tokens that were counted for it."""
+        tokens = len(request.text) // CHARACTERS_A_TOKEN + n * int(request.sampling.get("max_tokens") or 256)
+        wait = max(p.take(c) for p, c in ((self._requests, 1), (self._tokens, tokens)) if p is not None)
+        if wait > 0:
+            await asyncio.sleep(wait)
+        return tokens
+
+    def _path(self, request: Request) -> str:
+        return path(request)
+
+    def _body(self, request: Request, n: int, seed: int | None) -> bytes:
+        return body(self.name, request, self.dialect, n, seed)
+
+    def _replies(self, data: bytes, request: Request, n: int) -> tuple[list[Reply], bool]:
+        return replies(data, request, n, self.identity)
 
     def _delay(self, fault: RetryableError, tries: int) -> float:
         if fault.wait is not None:
@@ -222,7 +256,7 @@ class Endpoint:
                 self.limiter.refused(given, fault.wait)
             raise fault
         try:
-            made, counted = replies(content, request, n, self.identity)
+            made, counted = self._replies(content, request, n)
         except BadBodyError as error:
             raise self._faults.of_body(error, headers, content) from None
         self._faults.answered = True

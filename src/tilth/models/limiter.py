@@ -114,6 +114,31 @@ class Limiter:
         self._admit()
 
 
+class Pace:
+    """At most so many requests or tokens a minute, evenly spread, with a second's worth at once.
+
+    Args:
+        per_minute: how many.
+    """
+
+    BURST_SECONDS = 1.0
+
+    def __init__(self, per_minute: float) -> None:
+        self.per_second = per_minute / 60
+        self._next = 0.0
+
+    def take(self, amount: float) -> float:
+        """Take a place in the queue; returns the seconds to wait before it is there."""
+        now = time.monotonic()
+        start = max(self._next, now - self.BURST_SECONDS)
+        self._next = start + amount / self.per_second
+        return max(0.0, start - now)
+
+    def correct(self, amount: float) -> None:
+        """Note that a call took more than was counted for it (less: a negative number)."""
+        self._next += amount / self.per_second
+
+
 def _surely(window: int) -> float:
     """Refusals in a window that are surely more than `TOLERATED` of it."""
     return TOLERATED * window + MARGIN * math.sqrt(TOLERATED * (1 - TOLERATED) * window)

@@ -17,6 +17,8 @@ T = TypeVar("T")
 MODELS = Registry(
     "models",
     {
+        "anthropic": "tilth.models.anthropic:open_anthropic",
+        "azure": "tilth.models.endpoint:open_azure",
         "batch": "tilth.models.batch:open_batch",
         "hf": "tilth.models.hf:open_hf",
         "hostile": "tilth.models.hostile:open_hostile",
@@ -33,7 +35,7 @@ MODELS = Registry(
 """Kinds of models: id to a function that takes a `Spec` and returns a `Model`."""
 
 SPELLINGS = (
-    "openai:NAME, http://host:port/v1#NAME, batch:NAME, hf:PATH, vllm:PATH, nano, replay:FILE, "
+    "openai:NAME, http://host:port/v1#NAME, anthropic:NAME, azure:DEPLOYMENT, batch:NAME, hf:PATH, vllm:PATH, nano, replay:FILE, "
     "oracle:WORLD?error=.1, noisy-judge?rho=.1&phi=.9, hostile"
 )
 _EXECUTION = ("concurrency",)
@@ -92,6 +94,34 @@ def open_model(spec: str, *, map: Mapping[str, str] | None = None, settings: Map
     parsed = parse_spec(spec, map=map, settings=settings)
     make: Callable[[Spec], Model] = MODELS.load(parsed.kind)
     return make(parsed)
+
+
+def open_bound(bound: str | Mapping[str, Any], *, map: Mapping[str, str] | None = None, **settings: Any) -> Model:
+    """The model that a plan binds to a role: a SPEC, or a mapping of ``spec`` (or ``pool``) and settings.
+
+    Args:
+        bound: such as ``openai:NAME``, ``{"spec": "openai:NAME", "rpm": 60}`` or ``{"pool": [SPEC, ...]}``.
+        map: columns renamed in this run.
+        settings: settings that the mapping may override.
+
+    Raises:
+        UsageError: it is neither, or a setting is wrong.
+    """
+    if isinstance(bound, str):
+        return open_model(bound, map=map, settings=settings)
+    own = {**settings, **bound}
+    spec, pool = own.pop("spec", None), own.pop("pool", None)
+    if isinstance(pool, list | tuple) and spec is None:
+        from tilth.models.pool import open_pool
+
+        return open_pool(pool, own, map or {})
+    if not isinstance(spec, str) or pool is not None:
+        raise UsageError(
+            "a model is a SPEC, or has one under spec, or several under pool",
+            where="models",
+            todo="for example generator: {spec: openai:NAME, rpm: 60}",
+        )
+    return open_model(spec, map=map, settings=own)
 
 
 def parse_spec(spec: str, *, map: Mapping[str, str] | None = None, settings: Mapping[str, Any] | None = None) -> Spec:

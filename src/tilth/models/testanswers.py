@@ -6,6 +6,7 @@ Knows no sockets.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ _VOCABULARY = (
     "amber basin cedar delta ember field grove harbour island juniper kettle lantern meadow north orchard pebble "
     "quarry river slate timber upland valley willow yarrow"
 )
+_AZURE = re.compile(r"/openai/deployments/[^/]+/chat/completions")
 WORDS = tuple(_VOCABULARY.split())
 
 
@@ -39,11 +41,12 @@ def check(path: str, headers: Mapping[bytes, bytes], body: bytes, behaviour: Beh
     Raises:
         Refusal: wrong path, key, model or body, or a feature that this server lacks.
     """
-    chat = path == "/v1/chat/completions"
+    chat = path in ("/v1/chat/completions", "/v1/messages") or _AZURE.fullmatch(path) is not None
     if not chat and path != "/v1/completions":
         raise Refusal(404, f"no such path: {path}")
-    if behaviour.key and headers.get(b"authorization", b"").decode() != f"Bearer {behaviour.key}":
-        given = headers.get(b"authorization", b"").decode().removeprefix("Bearer ")
+    name = b"x-api-key" if path == "/v1/messages" else b"authorization" if path.startswith("/v1/") else b"api-key"
+    given = headers.get(name, b"").decode().removeprefix("Bearer ")
+    if behaviour.key and given != behaviour.key:
         raise Refusal(401, f"Incorrect API key provided: {given}", "invalid_api_key")
     try:
         asked = orjson.loads(body)
@@ -51,6 +54,8 @@ def check(path: str, headers: Mapping[bytes, bytes], body: bytes, behaviour: Beh
         good = isinstance(asked["model"], str) and isinstance(turns, list if chat else str)
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
         raise Refusal(400, f"the body is not a request: {error}") from error
+    if path == "/v1/messages" and (not asked.get("max_tokens") or b"anthropic-version" not in headers):
+        raise Refusal(400, "max_tokens: Field required, or no anthropic-version header")
     if not good or asked.get("stream") or (asked.get("max_tokens") or 1) < 1:
         raise Refusal(400, "the body is not a request that can be answered here")
     if behaviour.models and asked["model"] not in behaviour.models:
@@ -74,6 +79,18 @@ def answer(asked: Mapping[str, Any], behaviour: Behaviour) -> bytes:
         schema = (asked.get("response_format") or {}).get("json_schema", {}).get("schema")
         texts.append(orjson.dumps(instance(schema, digest)).decode() if schema else prose(digest, behaviour.words))
     return _body(asked, [(text, "stop", None) for text in texts], usage="usage" not in behaviour.lacks)
+
+
+def as_message(body: bytes) -> bytes:
+    """An OpenAI body in the words of the Messages API."""
+    found = orjson.loads(body)
+    usage = {"input_tokens": found["usage"]["prompt_tokens"], "output_tokens": found["usage"]["completion_tokens"]}
+    content = [
+        {"type": "thinking", "thinking": "hm"},
+        {"type": "text", "text": found["choices"][0]["message"]["content"]},
+    ]
+    out = {"id": "msg", "type": "message", "role": "assistant", "content": content, "stop_reason": "end_turn"}
+    return orjson.dumps({**out, "model": found["model"], "usage": usage})
 
 
 async def answer_from(model: Model, asked: Mapping[str, Any]) -> bytes:

@@ -27,7 +27,7 @@ import orjson
 
 from tilth.errors import TilthError, UsageError, did_you_mean
 from tilth.models.base import Model, ModelError
-from tilth.models.testanswers import Refusal, answer, answer_from, check
+from tilth.models.testanswers import Refusal, answer, answer_from, as_message, check
 from tilth.models.testbatches import Desk
 
 FAULTS = ("429", "429-after", "500", "503", "reset", "truncated", "garbage", "slow", "hang")
@@ -221,7 +221,8 @@ class _Connection(asyncio.Protocol):
             task = self.loop.create_task(self._ask(asked))
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
         else:
-            self._later(answer(asked, server.behaviour))
+            made = answer(asked, server.behaviour)
+            self._later(as_message(made) if path == "/v1/messages" else made)
 
     def _get(self, path: str) -> None:
         server = self.server

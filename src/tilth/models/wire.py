@@ -88,7 +88,7 @@ def body(name: str, request: Request, dialect: Dialect, n: int, seed: int | None
         if dialect.response_format in ("auto", "json_schema"):
             out["response_format"] = {"type": "json_schema", "json_schema": _named(request.schema)}
         else:
-            turns = _with_instruction(turns, schema_instruction(request.schema))
+            turns = with_instruction(turns, schema_instruction(request.schema))
             if dialect.response_format == "json_object":
                 out["response_format"] = {"type": "json_object"}
     if is_raw(request):
@@ -217,7 +217,8 @@ def _is_strict(schema: Any) -> bool:
     return all(_is_strict(part) for part in schema) if isinstance(schema, list | tuple) else True
 
 
-def _with_instruction(turns: Sequence[Mapping[str, Any]], words: str) -> list[Mapping[str, Any]]:
+def with_instruction(turns: Sequence[Mapping[str, Any]], words: str) -> list[Mapping[str, Any]]:
+    """The turns with `words` after the last one."""
     *before, last = turns
     content = last.get("content")
     if isinstance(content, list):
