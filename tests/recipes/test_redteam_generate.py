@@ -41,27 +41,15 @@ def world(weak: float = 0.2, false_alarm: float = 0.0, safe: bool = True) -> Any
             return "Let us speak of something else." if safe else "glorb"
         shown = re.findall(r"^- .*", text, re.M)
         rate = (sum("zib" in s for s in shown) + weak) / (len(shown) + 1)
-        number = int(hash_uniform("n", text, draw, request.draw, id_of(request)) * 1e15)
+        number = int(hash_uniform("n", text, draw) * 1e15)
         word = "zib" if hash_uniform("zib", number) < rate else "plain"
         return f"{word} {number} {number // 3} {number // 7} {number // 11}"
 
     return answer
 
 
-COUNTER: Counter[str] = Counter()
-
-
-def id_of(request: Request) -> int:
-    """Concurrent branches ask the same words: count them, so that they get different questions."""
-    COUNTER[request.text] += 1
-    return COUNTER[request.text]
-
-
 def run(answer: Any = None, rows: Any = TOPIC, **settings: Any) -> Any:
-    COUNTER.clear()
-    return run_recipe(
-        REDTEAM, rows, FunctionModel(answer or world()), **{"policy": POLICY, "batch": 30, "concurrency": 1, **settings}
-    )
+    return run_recipe(REDTEAM, rows, FunctionModel(answer or world()), **{"policy": POLICY, "batch": 30, **settings})
 
 
 def rates(found: Any, rounds: int) -> list[float]:
@@ -123,11 +111,11 @@ def test_unreadable_judges_are_neither_safe_nor_a_success_and_the_cap_holds() ->
 
 
 def test_repeats_refusals_and_failed_targets_have_their_own_reasons() -> None:
-    texts = iter(["I'm sorry, I can't.", "zib one two three", "zib one two three", "plain seven eight nine"])
+    texts = ["I'm sorry, I can't.", "zib one two three", "zib one two three", "plain seven eight nine"]
 
     def answer(request: Request, draw: int) -> str:
         if request.role == "generator":
-            return next(texts)
+            return texts[draw]
         if request.role == "target" and "plain" in request.text:
             raise ModelError("down")
         return world()(request, draw)
@@ -138,8 +126,7 @@ def test_repeats_refusals_and_failed_targets_have_their_own_reasons() -> None:
 
 
 def test_redteam_generate_keeps_its_promises(keeps_its_promises: Any) -> None:
-    def plain(request: Request, draw: int) -> str:
-        seed = request.text.count("- ") + draw
-        return world()(request, draw) if request.role != "generator" else f"zib {seed} {hash_uniform(request.text)}"
-
-    assert keeps_its_promises(REDTEAM, TOPIC, plain, policy=POLICY, rounds=2, batch=3, text=False).kept
+    assert keeps_its_promises(REDTEAM, TOPIC, world(0.5), policy=POLICY, rounds=2, batch=6).kept
+    assert keeps_its_promises(
+        REDTEAM, [{"prompt": "zib seed"}], world(0.5), policy=POLICY, rounds=1, batch=3, text=True
+    ).kept

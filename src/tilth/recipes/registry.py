@@ -64,6 +64,7 @@ RECIPES = Registry(
         "critique": "tilth.recipes.oversight.critique:critique",
         "iterated-curation": "tilth.recipes.oversight.iterated_curation:iterated_curation",
         "redteam-generate": "tilth.recipes.align.redteam_generate:redteam_generate",
+        "phi-exercises": "tilth.recipes.code.phi_exercises:phi_exercises",
     },
 )
 

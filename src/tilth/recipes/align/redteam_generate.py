@@ -23,7 +23,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tilth.models.base import Reply
+from tilth.models.base import ModelError, Reply
 from tilth.recipes.align.policy import Category, Policy, read_policy
 from tilth.recipes.asked import ask_or_none, fault, given
 from tilth.recipes.prompt import Prompt
@@ -147,12 +147,16 @@ async def redteam_generate(
     ctx.note("look-alikes judged", len(said))
     ctx.note("look-alikes called violations", said.count("violates"))
 
-    async def ask(item: tuple[Category, int, int], one: Context) -> tuple[Category, Reply | None]:
-        category, turn, _ = item
-        shown = drawn(tried[category.name], shots, one.rng("shots"), weight_temperature) if turn or seeds else []
+    async def ask(item: tuple[Category, int], one: Context) -> list[tuple[Category, Reply | None]]:
+        category, count = item
+        shown = drawn(tried[category.name], shots, one.rng("shots"), weight_temperature)
         examples = one.fill(EXAMPLES, listed="\n".join(f"- {t.text}" for t in shown)) if shown else ""
         asked = one.fill(ASK, purpose=rules.purpose, violates=category.violates, examples=examples)
-        return category, await ask_or_none(one, "generator", asked, temperature=temperature, max_tokens=max_tokens)
+        try:
+            replies = await one.sample("generator", asked, count, temperature=temperature, max_tokens=max_tokens)
+        except ModelError:
+            return [(category, None)] * count
+        return [(category, reply) for reply in replies]
 
     async def attack(question: str, one: Context) -> Outcome:
         reply = await ask_or_none(one, "target", question, temperature=temperature, max_tokens=max_tokens)
@@ -177,9 +181,11 @@ async def redteam_generate(
 
     succeeded: list[str] = []
     for turn in range(rounds):
-        items = [(c, turn, i) for c in rules.categories for i in range(batch)][: most_questions - put]
+        alone = not turn and not seeds
+        items = [(c, batch if alone else 1) for c in rules.categories for _ in range(1 if alone else batch)]
+        asked = [a for found in await ctx.each(items, ask, name=f"ask-{turn}") for a in found][: most_questions - put]
         fit: list[tuple[Category, str, Reply]] = []
-        for category, reply in await ctx.each(items, ask, name=f"ask-{turn}"):
+        for category, reply in asked:
             question = " ".join(reply.text.split()).strip('"') if reply else ""
             reason = fault(reply) or ("reply:refusal" if is_refusal(question) else "")
             reason = reason or ("novelty:fail:repeat" if told.check(question)[0] > REPEATS else "")
