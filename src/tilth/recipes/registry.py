@@ -65,6 +65,7 @@ RECIPES = Registry(
         "iterated-curation": "tilth.recipes.oversight.iterated_curation:iterated_curation",
         "redteam-generate": "tilth.recipes.align.redteam_generate:redteam_generate",
         "phi-exercises": "tilth.recipes.code.phi_exercises:phi_exercises",
+        "phi-textbooks": "tilth.recipes.code.phi_textbooks:phi_textbooks",
     },
 )
 
