@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tilth.cli.common import print_json, say
 from tilth.engine.plan import Plan
+from tilth.errors import BudgetError
 from tilth.models.base import ModelError
 
 
@@ -29,9 +29,9 @@ class Unsent:
         """Nothing to release."""
 
 
-def preview(plan: Plan, out: Path, *, rows: int, show: bool, dry: bool, fork: Path | None, json: bool) -> int:
-    """Run `rows` seeds in the run folder (the whole run goes on from there), or render prompts only."""
-    return _dry(plan, rows, json) if dry else _real(plan, out, rows, show, fork, json)
+def preview(plan: Plan, out: Path, *, rows: int | None, show: bool, dry: bool, fork: Path | None, json: bool) -> int:
+    """Run `rows` seeds (without a number: as many as the bill takes) in the run folder, or render prompts only."""
+    return _dry(plan, rows or 3, json) if dry else _real(plan, out, rows, show, fork, json)
 
 
 def _dry(plan: Plan, rows: int, json: bool) -> int:
@@ -65,49 +65,60 @@ def _dry(plan: Plan, rows: int, json: bool) -> int:
     return 0
 
 
-def _real(plan: Plan, out: Path, rows: int, show: bool, fork: Path | None, json: bool) -> int:
-    from tilth.engine.local import run_plan
-    from tilth.journal.store import Journal
+def _real(plan: Plan, out: Path, rows: int | None, show: bool, fork: Path | None, json: bool) -> int:
+    from tilth.engine.batch import with_journal
+    from tilth.engine.estimate import estimate
 
-    few = replace(plan, limit=min(rows, plan.limit or rows))
-    result = run_plan(few, out, fork=fork, quiet=True)
-    journal = Journal(result.folder.journal)
-    try:
-        records = [r for r in journal.records()]
-        requests = {r.key: r.request for r in records if r.request is not None}
-    finally:
-        journal.close()
+    found, result = estimate(plan, out, rows=rows, fork=fork)
     summary = result.summary
-    used = max(1, summary.get("seeds", {}).get("used", 0))
-    total = min(summary.get("seeds", {}).get("total", used), plan.limit or 10**18)
-    scale = total / used
+    code = 0 if found.pool and isinstance(result.error, BudgetError) else result.exit_code
     bill = {
-        "seeds": total,
-        "requests": round(summary["requests"]["sent"] * scale),
-        "tokens": {k: round(v * scale) for k, v in summary["tokens"].items()},
-        "cost_usd": round(summary["cost_usd"] * scale, 4),
-        "kept": round(summary["kept"] * scale),
+        "seeds": found.seeds,
+        "sampled": found.sampled,
+        "requests": round(found.requests),
+        "tokens": {"in": round(found.input), "out": round(found.output)},
+        "cost_usd": round(found.cost, 4),
+        "kept": round(found.kept),
+        "relative_error": None if found.error is None else round(found.error, 3),
+        "pool": found.pool,
         "unpriced": summary.get("unpriced", []),
     }
     if json:
         print_json({"preview": summary, "estimate": bill, "folder": str(out)})
-        return result.exit_code
+        return code
     if show:
+        records = with_journal(result.folder, lambda journal: list(journal.records()))
+        requests = {r.key: r.request for r in records if r.request is not None}
         for record in records:
-            if record.seed < rows:
+            if record.seed < (rows or 0):
                 request = requests[record.first] or {}
                 if record.key == record.first:
                     print(_turns(record.role, request["messages"], request["sampling"]))
                 print(f"<<< {record.role} ({record.reply['finish_reason']})\n{record.reply['text']}\n")
-    flag = f" (no price known for {', '.join(bill['unpriced'])})" if bill["unpriced"] else ""
-    print(
-        f"{used} of {total:,} seeds run, {summary['kept']} kept, {sum(summary['dropped'].values())} dropped. "
-        f"The whole run, by proportion: {bill['requests']:,} requests, {bill['tokens']['in']:,} tokens in, "
-        f"{bill['tokens']['out']:,} out, ${bill['cost_usd']:.4f}{flag}, {bill['kept']:,} rows kept."
-    )
-    if result.error is not None:
+    print(_told(bill, summary))
+    if result.error is not None and code:
         say(f"tilth: {result.error}")
-    return result.exit_code
+    return code
+
+
+def _told(bill: dict[str, Any], summary: Any) -> str:
+    flag = f" (no price known for {', '.join(bill['unpriced'])})" if bill["unpriced"] else ""
+    figures = (
+        f"{bill['requests']:,} requests, {bill['tokens']['in']:,} tokens in, {bill['tokens']['out']:,} out, "
+        f"${bill['cost_usd']:.4f}{flag}, {bill['kept']:,} rows kept"
+    )
+    if bill["pool"]:
+        each = bill["cost_usd"] / max(1, bill["requests"])
+        return (
+            f"a pool's bill does not follow from a few seeds. So far: {figures}; ${each:.6f} a request. "
+            "--budget holds the whole run below a ceiling."
+        )
+    sure = "" if bill["relative_error"] is None else f", give or take {2 * bill['relative_error']:.0%}"
+    dropped = sum(summary["dropped"].values())
+    return (
+        f"{bill['sampled']} of {bill['seeds']:,} seeds run, {summary['kept']} kept, {dropped} dropped. "
+        f"The whole run, by regression on the seeds' length{sure}: {figures}."
+    )
 
 
 def _turns(role: str, messages: list[Any], sampling: Any) -> str:

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="run N seeds and show prompts, answers and the projected bill",
     )
-    parser.add_argument("--estimate", action="store_true", help="run three seeds and project the bill")
+    parser.add_argument("--estimate", action="store_true", help="run a few seeds and project the bill")
     parser.add_argument("--dry", action="store_true", help="with --preview or --estimate: show prompts, send nothing")
     parser.add_argument("--fork", type=Path, metavar="DIR", help="reuse the recorded answers of another run")
     add_json(parser)
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         return preview(
             plan,
             out,
-            rows=args.preview or 3,
+            rows=args.preview,
             show=bool(args.preview),
             dry=args.dry,
             fork=args.fork,

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,7 @@ def run_plan(
     models: Mapping[str, Model] | None = None,
     quiet: bool = False,
     journal_only: bool = False,
+    only: Collection[int] | None = None,
 ) -> Result:
     """Run a plan, or go on with it where an earlier run of the same plan stopped.
 
@@ -97,6 +98,7 @@ def run_plan(
         models: role to model, instead of those that the plan names (for tests and Python callers).
         quiet: no progress.
         journal_only: answer from the journal alone (replay).
+        only: indices of the seeds to use, instead of all (estimates).
 
     Returns:
         the result; its exit code is 0, 4 (budget), 5 (failed rows) or 130 (interrupted), or that of the error that
@@ -129,7 +131,7 @@ def run_plan(
         if fork is not None and journal.meta("forked") is None:
             journal.set_meta("forked", {"from": str(fork), "answers": journal.copy_answers(RunFolder(fork).journal)})
         return asyncio.run(
-            _run(plan, recipe, frozen, seeds, models, folder, journal, quiet, journal_only, close=opened)
+            _run(plan, recipe, frozen, seeds, models, folder, journal, quiet, journal_only, only=only, close=opened)
         )
     finally:
         journal.close()
@@ -163,6 +165,7 @@ async def _run(
     journal_only: bool,
     *,
     close: bool,
+    only: Collection[int] | None = None,
 ) -> Result:
     start = time.monotonic()
     before = float(journal.meta("seconds") or 0.0)
@@ -188,6 +191,7 @@ async def _run(
         concurrency=plan.concurrency
         * (ROWS_A_REQUEST if any(getattr(m, "bounded", 0) for m in models.values()) else 1),
         limit=plan.limit,
+        only=only,
         progress=Progress(todo, quiet=quiet),
     )
     with _signals(runner):

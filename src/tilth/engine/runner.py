@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import traceback
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ class Runner:
         seed: the run's seed.
         concurrency: seeds in work at most.
         limit: seeds to use at most.
+        only: indices of the seeds to use, instead of all.
         progress: where to show it.
     """
 
@@ -65,11 +66,12 @@ class Runner:
         seed: int = 0,
         concurrency: int = 64,
         limit: int | None = None,
+        only: Collection[int] | None = None,
         progress: Progress | None = None,
     ) -> None:
         self.recipe, self.version, self.asker, self.journal = recipe, version, asker, asker.journal
         self.settings, self.prompts, self.seed = dict(settings or {}), dict(prompts or {}), seed
-        self.concurrency, self.limit = concurrency, limit
+        self.concurrency, self.limit, self.only = concurrency, limit, only
         self.tally = Tally()
         self.error: TilthError | None = None
         self.interrupted = False
@@ -107,7 +109,7 @@ class Runner:
             for index, row in enumerate(rows):
                 if self._stopping.is_set() or (self.limit is not None and index >= self.limit):
                     break
-                if index in finished:
+                if index in finished or (self.only is not None and index not in self.only):
                     continue
                 await slots.acquire()
                 if self._stopping.is_set():
