@@ -10,6 +10,7 @@ import orjson
 from tilth.report import tables
 from tilth.report.escape import escaped
 from tilth.report.facts import Facts, plain
+from tilth.report.prose import CODE_COLUMNS, value_html
 from tilth.report.section import Section
 from tilth.report.tables import Sampled
 from tilth.report.wording import LEVELS, plural
@@ -82,7 +83,7 @@ def row_html(row: Mapping[str, Any], verdicts: Sequence[Mapping[str, Any]]) -> s
     chips = "".join(_chip(v) for v in verdicts)
     names = [c for c in MAIN if c in row] + [c for c in row if c not in (*MAIN, "id", "reason")]
     shown = "".join(
-        f'<div class="column"><b>{escaped(c)}</b>{_value(row[c])}</div>' for c in names if row[c] is not None
+        f'<div class="column"><b>{escaped(c)}</b>{_value(row[c], c)}</div>' for c in names if row[c] is not None
     )
     told = [(v, tables.from_json(v.get("evidence"))) for v in verdicts]
     evidence = "".join(
@@ -104,9 +105,9 @@ def _chip(verdict: Mapping[str, Any]) -> str:
     return f'<span class="chip {kind}">{escaped(verdict.get("verifier"))} {escaped(outcome)}{number}{tier}</span>'
 
 
-def _value(value: Any) -> str:
+def _value(value: Any, column: str) -> str:
     if isinstance(value, str):
-        return _text(value)
+        return _text(value, column)
     if isinstance(value, list) and value and all(isinstance(v, Mapping) and "role" in v for v in value):
         return "".join(f'<div class="turn"><b>{escaped(turn["role"])}</b>{_turn(turn)}</div>' for turn in value)
     return _text(_pretty(tables.without_nulls(value)), code=True)
@@ -123,18 +124,22 @@ def _turn(turn: Mapping[str, Any]) -> str:
     return shown + (_text(_pretty(rest), code=True) if rest else "")
 
 
-def _text(text: str, *, code: bool = False) -> str:
-    """A text whole, or its beginning with the whole folded behind it."""
-    kind = "text code" if code else "text"
+def _text(text: str, column: str = "", *, code: bool = False) -> str:
+    """A text whole, or its beginning with the whole folded behind it; programs and formulas set apart."""
+    kind = "text code" if code or column in CODE_COLUMNS else "text"
+
+    def full(words: str) -> str:
+        return f'<p class="{kind}" dir="auto">{escaped(words)}</p>' if code else value_html(words, column)
+
     whole = text[:LONGEST]
     cut = f"\n[{len(text) - LONGEST:,} more characters]" if len(text) > LONGEST else ""
     lines = whole.split("\n")
     if len(text) <= FOLD * 1.2 and len(lines) <= FOLD_LINES + 2:
-        return f'<p class="{kind}" dir="auto">{escaped(text)}</p>'
+        return full(text)
     start = "\n".join(lines[:FOLD_LINES])[:FOLD].rstrip()
     return (
         f'<p class="{kind}" dir="auto">{escaped(start)} ...</p><details><summary>all {len(text):,} characters</summary>'
-        f'<p class="{kind}" dir="auto">{escaped(whole + cut)}</p></details>'
+        f"{full(whole + cut)}</details>"
     )
 
 

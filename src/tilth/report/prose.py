@@ -111,6 +111,8 @@ def _paragraph(text: str) -> str:
         else:
             block = " block" if word.startswith(("$$", "\\[")) else ""
             shown = f'<span class="maths{block}" dir="ltr">{escaped(word)}</span>'
-        parts += [escaped(text[at : found.start()]), shown]
-        at = found.end()
+        before, at = text[at : found.start()], found.end()
+        if word.startswith(("$$", "\\[")):
+            before, at = before.removesuffix("\n"), at + text.startswith("\n", at)
+        parts += [escaped(before), shown]
     return f'<p class="text" dir="auto">{"".join(parts)}{escaped(text[at:])}</p>'

@@ -12,6 +12,7 @@ from tilth.audit.fixes import read_fixes
 from tilth.audit.labels import Label, consensus, read_labels
 from tilth.errors import TilthError
 from tilth.report import tables
+from tilth.report.again import base_name
 from tilth.report.escape import escaped
 from tilth.report.examples import ancestor_html
 from tilth.report.facts import read_facts
@@ -81,9 +82,11 @@ def _lede(folder: RunFolder) -> str:
     if not folder.summary.is_file():
         return '<p class="note">This run has no summary yet: it is going on, or was stopped.</p>'
     facts = read_facts(folder)
-    about = facts.recipe.get("summary")
-    told = f": {escaped(about)}" if about else ""
-    return f'<p class="lede"><code>{escaped(facts.name)}</code>{told}</p>'
+    about, source = facts.recipe.get("summary"), facts.plan.get("source")
+    told = f" from <code>{escaped(base_name(source))}</code>" if source else ""
+    told += f": {escaped(about)}" if about else ""
+    rows = f"{count(facts.kept)} of {plural(facts.candidates, 'candidate')} kept"
+    return f'<p class="lede">{rows} by <code>{escaped(facts.name)}</code>{told}.</p>'
 
 
 def _filters(folder: RunFolder, asked: Asked, labels: Sequence[Label], annotator: str) -> str:
@@ -209,14 +212,17 @@ def row_body(folder: RunFolder, id: str, asked: Asked, annotator: str) -> str:
         f'<nav class="turn" aria-label="Rows">{turn}</nav><article class="row"><header>{chips}'
         f'<span class="mono soft">{escaped(id)}</span></header>{fields(found["columns"])}</article>'
     )
-    parts = [
+    asked_of = _part("What was asked and answered", _requests(found["requests"]))
+    made_of = _part("What people made of it", _fixes(folder, id))
+    beside = [
         _part("What verifiers said", evidence(found["verdicts"])),
         _part("What people said", _said(labels, annotator, id)),
-        _part("What people made of it", _fixes(folder, id)),
         _part("Where it came from", _lineage(folder, id, annotator)),
-        _part("What was asked and answered", _requests(found["requests"])),
     ]
-    return f'<div class="desk one"><div class="sheet">{row}{"".join(parts)}</div></div>'
+    return (
+        f'<div class="desk one"><div class="sheet">{row}{made_of}{asked_of}</div>'
+        f'<aside class="beside">{"".join(beside)}</aside></div>'
+    )
 
 
 def _explained(folder: RunFolder, id: str) -> dict[str, Any]:

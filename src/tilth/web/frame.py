@@ -122,12 +122,23 @@ def evidence(verdicts: Sequence[Mapping[str, Any]]) -> str:
         score = f" {v['score']:.3g}" if isinstance(v.get("score"), float) else ""
         tier = f", tier {v['tier']}" if v.get("tier") else ""
         found = tables.from_json(v.get("evidence"))
-        told = code(_text(found)) if found not in ({}, "", None) else ""
+        told = _findings(found) if found not in ({}, "", None) else ""
         chip = (
             f'<span class="chip {kind}">{escaped(v.get("verifier"))} {escaped(outcome)}{escaped(score + tier)}</span>'
         )
         items += f"<li>{chip}{told}</li>"
     return f'<ul class="verdicts">{items}</ul>' if items else '<p class="soft">No verifier saw this row.</p>'
+
+
+def _findings(found: Any) -> str:
+    """Evidence: short facts as pairs, anything else as JSON."""
+    plain = tables.without_nulls(found)
+    if not isinstance(plain, Mapping) or not all(is_short(v) for v in plain.values()):
+        return code(_text(plain))
+    pairs = "".join(
+        f"<div><dt>{escaped(k)}</dt><dd>{escaped(_text(v))}</dd></div>" for k, v in plain.items() if v != ""
+    )
+    return f'<dl class="found">{pairs}</dl>'
 
 
 def _text(value: Any) -> str:
