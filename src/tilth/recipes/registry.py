@@ -66,6 +66,7 @@ RECIPES = Registry(
         "redteam-generate": "tilth.recipes.align.redteam_generate:redteam_generate",
         "phi-exercises": "tilth.recipes.code.phi_exercises:phi_exercises",
         "phi-textbooks": "tilth.recipes.code.phi_textbooks:phi_textbooks",
+        "tinystories": "tilth.recipes.text.tinystories:tinystories",
     },
 )
 

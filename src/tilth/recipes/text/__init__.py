@@ -1,0 +1,1 @@
+"""Methods that make texts to pre-train on, and questions about texts."""
