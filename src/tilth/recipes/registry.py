@@ -67,6 +67,7 @@ RECIPES = Registry(
         "phi-exercises": "tilth.recipes.code.phi_exercises:phi_exercises",
         "phi-textbooks": "tilth.recipes.code.phi_textbooks:phi_textbooks",
         "tinystories": "tilth.recipes.text.tinystories:tinystories",
+        "back-translation": "tilth.recipes.multilingual.back_translation:back_translation",
     },
 )
 

@@ -1,0 +1,1 @@
+"""Methods that cross from one language into another."""
