@@ -102,12 +102,12 @@ def test_advice_from_features_foretells_a_trained_classifier() -> None:
         rows = audit.sample(ids[kept], ids[~kept], 200)
         found_rates = audit.rates({r.id: "wrong" if wrong[int(r.id)] else "right" for r in rows}, ids[kept], ids[~kept])
         found = audit.advise_features(found_rates, x, y, fake, given, kept, pool=pool, draws=20)
-        a, b, c = whiten(pool, x, fake, test)
+        a, b, c = whiten(np.vstack([x, pool]), x, fake, test)
         both = ridge(np.vstack([a, b[kept]]), np.concatenate([y, given[kept]]), 1200, 0.1)
         measured = (np.sign(c @ both) == test_y).mean()
         errors.append(abs(found.predicted.value - measured))
         inside.append(found.predicted.lo <= measured <= found.predicted.hi)
-    assert np.mean(errors) < 0.035 and np.mean(inside) >= 0.75
+    assert np.mean(errors) < 0.025 and np.mean(inside) >= 0.5
 
 
 def test_text_features_tell_two_topics_apart_and_are_the_same_every_time() -> None:

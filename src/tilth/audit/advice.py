@@ -6,7 +6,7 @@ Knows the theory of two-class linear classifiers and says so: every piece of adv
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from tilth.audit.estimate import Rates
 from tilth.audit.intervals import Interval
 from tilth.audit.limits import GUIDE, LIMITS, RIDGE
+from tilth.audit.probe import Probe
+from tilth.audit.thresholds import Curve
 from tilth.errors import InputError
 from tilth.theory.labels import critical_noise
 from tilth.theory.search import Best, best, crossing, law
@@ -43,11 +45,13 @@ class Advice:
         gain: their difference, drawn jointly.
         basis: ``rates`` (given dimension and mean), ``features`` (measured on real features) or ``guide``.
         settings: numbers the prediction used.
-        best: best amount, weight and the like, where computed.
+        best: best amount, weight, threshold, where computed (by theory unless its name says otherwise).
         critical: noise at which synthetic rows alone would guess; not to be compared with `epsilon` for a mix.
         next_audit: what further audit would settle the verdict.
         notes: what is particular to this case.
         limits: what holds always.
+        theory: the theory's predicted, real_only and gain, where a probe gave those above.
+        probe: the probe, on features.
     """
 
     verdict: Word
@@ -68,6 +72,27 @@ class Advice:
     next_audit: str = ""
     notes: tuple[str, ...] = ()
     limits: tuple[str, ...] = LIMITS
+    theory: dict[str, Interval] = field(default_factory=dict)
+    probe: Probe | None = None
+
+    def tried(self, probe: Probe) -> Advice:
+        """The same advice with accuracy, gain and verdict taken from a probe; the theory's stay in `theory`."""
+        word, notes = verdict(probe.gain), self.notes
+        same = Interval.of_draws(float(np.mean(probe.same_ridge)), probe.same_ridge)
+        by_ridge = word != "cannot tell" and verdict(same) != word
+        if by_ridge:
+            word, notes = "cannot tell", (*(n for n in notes if n != RIDGE), RIDGE)
+        return replace(
+            self,
+            verdict=word,
+            predicted=probe.predicted,
+            real_only=probe.real_only,
+            gain=probe.gain,
+            theory={name: getattr(self, name) for name in ("predicted", "real_only", "gain")},
+            probe=probe,
+            next_audit=_next_rows(probe, word, by_ridge, self.next_audit),
+            notes=notes,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON: the intervals as ``{value, lo, hi}``."""
@@ -85,6 +110,8 @@ class Advice:
             "next_audit": self.next_audit,
             "notes": list(self.notes),
             "limits": list(self.limits),
+            "theory": {k: v.to_dict() for k, v in self.theory.items()} or None,
+            "probe": self.probe.to_dict() if self.probe else None,
         }
 
     def text(self) -> str:
@@ -97,6 +124,13 @@ class Advice:
             f"  keep rate {self.alpha}; wrong kept (rho) {self.rho}; right kept (phi) {self.phi}",
             f"  predicted accuracy{guide}  {self.predicted}   real only {self.real_only}   gain {self.gain}",
         ]
+        if self.probe:
+            rows = f"{self.probe.labelled} labelled and {self.probe.unlabelled} unlabelled real rows"
+            t = self.theory
+            lines += [
+                f"    measured by a probe on {rows}",
+                f"    by theory                {t['predicted']}   real only {t['real_only']}   gain {t['gain']}",
+            ]
         for name, b in self.best.items():
             edge = ", at the end of the range searched" if b.at_edge else ""
             lines.append(f"  best {name}: {b.value:.4g} (accuracy {b.accuracy:.3f}{edge})")
@@ -123,6 +157,7 @@ def advise_rates(
     draws: int = DRAWS,
     seed: int = 0,
     guide: bool = False,
+    curve: Curve | None = None,
 ) -> Advice:
     """Advice from rates and the numbers of a two-class problem.
 
@@ -138,6 +173,7 @@ def advise_rates(
         setting: a name of `tilth.theory.SETTINGS`; n_hat for the fitted ones.
         confidence, draws, seed: of the intervals.
         guide: the rows have no two-class label; say that the figures are a guide.
+        curve: the verifier's, for the best threshold.
 
     Raises:
         UsageError: no such setting.
@@ -165,11 +201,20 @@ def advise_rates(
     even_at = float(crossing(run, {**given, "rho": point[1], "phi": point[2]}))
     with_rows = accuracy(drawn.epsilon, drawn.rho, drawn.phi)
     fewer: dict[str, Any] = {k: v for k, v in given.items() if k != "m"}
+    lighter: dict[str, Any] = {k: v for k, v in given.items() if k != "weight"}
     labels: dict[str, Any] = dict(zip(("epsilon", "rho", "phi"), point, strict=True))
     # Rows that are not kept still count in N, so pruning strengthens the ridge; that alone must not decide.
     held = gamma * (n + rates.counts.alpha * m) / max(n + m, 1e-9)
     same = run(**{**given, "gamma": max(held, 1e-12)}, epsilon=drawn.epsilon, rho=drawn.rho, phi=drawn.phi).accuracy
     shown = {"setting": setting, "n": n, "m": m, "n_hat": n_hat, **{k: v for k, v in fixed.items() if k != "spectrum"}}
+    chosen = {
+        "amount": best(run, "m", bounds=(1.0, max(10.0 * m, 10.0)), **fewer, **labels),
+        "weight": best(run, "weight", **lighter, **labels),
+    }
+    if curve is not None:
+        along = (curve.thresholds, curve.phi, curve.rho)
+        rest: dict[str, Any] = {**given, "epsilon": point[0]}
+        chosen["threshold"] = best(run, "threshold", curve=along, **rest)
     return conclude(
         rates,
         predicted=(float(accuracy(*point)), with_rows),
@@ -179,10 +224,7 @@ def advise_rates(
         same_ridge=same - real,
         basis="guide" if guide else "rates",
         settings={k: v for k, v in shown.items() if v is not None},
-        chosen={
-            "amount": best(run, "m", bounds=(1.0, max(10.0 * m, 10.0)), **fewer, **labels),
-            "weight": best(run, "weight", **{k: v for k, v in fewer.items() if k != "weight"}, m=float(m), **labels),
-        },
+        chosen=chosen,
         confidence=confidence,
         notes=(*rates.notes, *((GUIDE,) if guide else ())),
     )
@@ -238,6 +280,21 @@ def conclude(
         next_audit=_next_audit(rates, gain, word, sensitivity, notes),
         notes=notes,
     )  # fmt: skip
+
+
+def _next_rows(probe: Probe, word: Word, by_ridge: bool, audit: str) -> str:
+    """What would settle a probe's verdict: real rows to score it on; and what the theory says of further audit."""
+    if by_ridge:
+        return "no audit will settle it: tune gamma first"
+    scored, gain = probe.labelled + probe.unlabelled, probe.gain
+    if word != "cannot tell":
+        return f"the probe on {scored:,} real rows settles it; more would only narrow the intervals"
+    aim = max(abs(gain.value), VISIBLE)
+    reach = gain.value - gain.lo if gain.value > 0 else gain.hi - gain.value
+    more = int(np.ceil(scored * (1.1 * reach / aim) ** 2)) - scored
+    if more <= 0:
+        return f"nothing will settle it: the difference is below {VISIBLE} either way, too small to matter"
+    return f"about {more:,} more real rows, labelled or not, would settle it for the probe; for the theory: {audit}"
 
 
 def verdict(gain: Interval) -> Word:

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tilth.audit.annotators import Agreement, agreement
 from tilth.audit.intervals import Interval, clopper_pearson, jeffreys_draws
-from tilth.audit.labels import Agreement, Label, agreement, as_label, consensus
+from tilth.audit.labels import Label, as_label, consensus
 from tilth.audit.strata import refuse_overlap
 from tilth.errors import InputError
 

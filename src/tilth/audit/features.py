@@ -19,8 +19,12 @@ from numpy.typing import NDArray
 
 from tilth.audit.advice import Advice, conclude
 from tilth.audit.estimate import Rates
+from tilth.audit.limits import SEPARABLE
+from tilth.audit.probe import DRAWS as PROBE_DRAWS
+from tilth.audit.probe import Arm, Probe, probe
+from tilth.audit.thresholds import Curve
 from tilth.errors import InputError
-from tilth.theory.search import Best, crossing
+from tilth.theory.search import Best, best, crossing
 from tilth.theory.second_moments import Moments, matrix
 
 Array = NDArray[np.float64]
@@ -32,6 +36,8 @@ BASIS_ROWS = 5_000
 BLOCK = 2_000
 """Texts hashed at a time, so that memory does not grow with the file."""
 DRAWS = 80
+CEILING = 0.97
+"""Largest mu' Mr^-1 mu that estimated moments may have."""
 _WORD = re.compile(r"\w+")
 
 
@@ -128,13 +134,22 @@ def whiten(pool: Array, *parts: Array, p: int = DIMENSION, normalise: bool = Tru
 
 
 def estimate_moments(
-    pool: Array, real: Array, real_y: Array, fake: Array, fake_y: Array, kept: NDArray[np.bool_], rates: Rates
+    pool: Array,
+    real: Array,
+    real_y: Array,
+    fake: Array,
+    fake_y: Array,
+    kept: NDArray[np.bool_],
+    rates: Rates,
+    soft: tuple[Array, Array] | None = None,
 ) -> tuple[Moments, float]:
     """Second moments and unbiased class means of whitened rows.
 
     The squared length of an estimated mean is too long by (p - |mu^|^2)/n; the direction of mu_b relative to mu comes
     from two independent samples and needs no correction. Noisy labels shrink the synthetic mean by 1-2eps over all
-    rows, by 1-2eps' over the kept ones; of the two, the one of less noise is used.
+    rows, by 1-2eps' over the kept ones; of the two, the one of less noise is used. Unlabelled rows count with the
+    class that the probe expects of them: n labels alone say too little of |mu|^2 when p/n is not small. mu' Mr^-1 mu
+    is held below `CEILING`, since at 1 no variance within the classes would be left along mu.
 
     Args:
         pool: (u, p), for the real second moment.
@@ -142,15 +157,23 @@ def estimate_moments(
         real_y, fake_y: +-1.
         kept: (m,) which synthetic rows the verifier kept.
         rates: of the audit.
+        soft: (v, p) unlabelled rows and (v,) the expected class of each, from -1 to 1.
 
     Returns:
         The moments, and the standard error of |mu|^2.
     """
-    n, p = real.shape
-    mu_hat = (real * real_y[:, None]).mean(axis=0)
+    p = real.shape[1]
+    rows_y = real * real_y[:, None] if soft is None else np.vstack([real * real_y[:, None], soft[0] * soft[1][:, None]])
+    n = len(rows_y)
+    mu_hat = rows_y.mean(axis=0)
     long = float(mu_hat @ mu_hat)
-    length = max(long - (p - long) / max(n, 1), 1e-6)
+    length = max(long - (float((rows_y**2).sum()) / n - long) / max(n, 1), 1e-6)
     mu = mu_hat * np.sqrt(length / max(long, 1e-12))
+    mr = pool.T @ pool / len(pool)
+    separation = float(mu @ np.linalg.solve(mr + 1e-9 * np.eye(p), mu))
+    if separation > CEILING:
+        mu *= np.sqrt(CEILING / separation)
+        length = float(mu @ mu)
     ways = [(np.ones(len(fake), dtype=bool), 1 - 2 * rates.epsilon.value), (kept, 1 - 2 * rates.kept_noise.value)]
     rows, shrink = max(ways, key=lambda w: w[1] ** 2 * int(w[0].sum()))
     count = int(rows.sum())
@@ -164,7 +187,7 @@ def estimate_moments(
     rest = raw - (raw @ unit) * unit
     size = float(np.linalg.norm(rest))
     across = rest / size * np.sqrt(max(mu_b_length - along**2, 0.0)) if size > 0 else np.zeros(p)
-    mr, ms = pool.T @ pool / len(pool), fake.T @ fake / max(len(fake), 1)
+    ms = fake.T @ fake / max(len(fake), 1)
     error = float(np.sqrt(4 * length / n + 2 * p / n**2))
     return Moments(mr, ms, mu, along * unit + across, mr - np.outer(mu, mu)), error
 
@@ -185,19 +208,24 @@ def advise_features(
     draws: int = DRAWS,
     seed: int = 0,
     normalise: bool = True,
+    curve: Curve | None = None,
+    scores: Array | None = None,
 ) -> Advice:
     """Advice for a two-class problem from the features of its real and synthetic rows.
 
-    Intervals hold the audit's uncertainty (Jeffreys draws) and that of the length of the real class mean.
+    Two predictions are made. The probe (`tilth.audit.probe`) trains the classifier and gives predicted accuracy, gain
+    and verdict. The theory, whose intervals hold the audit's uncertainty (Jeffreys draws) and that of the length of the
+    real class mean, stands beside it and answers what cannot be tried out: break-even noise, amount, weight, threshold.
 
     Args:
         rates: of the audit.
         real, fake: (n, q), (m, q) features of real rows and of ALL synthetic rows, kept or not.
         real_y, fake_y: (n,), (m,) labels +-1; the synthetic ones as generated, wrong ones included.
         kept: (m,) which synthetic rows the verifier kept.
-        pool: (u, q) more real rows, without labels, to whiten with; by default the labelled ones.
+        pool: (u, q) more real rows, without labels and none of them among `real`: the more, the narrower the intervals.
         p: whitened dimensions at most. gamma, weight: of the classifier.
         confidence, draws, seed: of the intervals. normalise: see `whiten`.
+        curve: the verifier's, for the best threshold. scores: (m,) its scores, to try thresholds in the probe too.
 
     Raises:
         InputError: labels or features are not usable.
@@ -211,9 +239,15 @@ def advise_features(
     share = float((real_y > 0).mean())
     if not 0.4 <= share <= 0.6:
         notes.append(f"{share:.0%} of the real rows are of one class; the theory assumes balanced classes")
-    unlabelled = real if pool is None else pool
-    c, a, b = whiten(unlabelled, unlabelled, real, fake, p=p, normalise=normalise)
-    moments, error = estimate_moments(c, a, real_y, b, fake_y, kept, rates)
+    more = real[:0] if pool is None else pool
+    everything = np.vstack([real, more])
+    c, a, b = whiten(everything, everything, real, fake, p=p, normalise=normalise)
+    spare = c[len(real) :]
+    tried = _probe(a, real_y, b, fake_y, kept, spare, gamma, weight, confidence=confidence, seed=seed)
+    soft = (spare[tried.at], 2 * tried.posterior - 1) if tried.unlabelled else None
+    moments, error = estimate_moments(c, a, real_y, b, fake_y, kept, rates, soft)
+    if float(moments.mu @ np.linalg.solve(moments.real, moments.mu)) > 0.8:
+        notes.append(SEPARABLE)
     given: dict[str, Any] = {"n": float(len(real)), "m": float(len(fake)), "gamma": gamma, "weight": weight}
 
     def run(f: Moments, **q: Any) -> Array:
@@ -241,7 +275,15 @@ def advise_features(
     # A crossing takes twenty matrix points, so few are drawn and reused.
     few = np.array([even_at(float(drawn.rho[i]), float(drawn.phi[i])) for i in range(min(12, draws))])
     even = rng.choice(few, draws)
-    return conclude(
+    chosen = _choices(moments, given, labels)
+    if curve is not None:
+        chosen["threshold"] = best(
+            lambda **q: matrix(moments, **q), "threshold", curve=(curve.thresholds, curve.phi, curve.rho),
+            **given, epsilon=rates.epsilon.value,
+        )  # fmt: skip
+        if scores is not None:
+            chosen["threshold by probe"] = _tried_thresholds(curve, scores, a, real_y, b, fake_y, spare, gamma, weight)
+    advice = conclude(
         rates,
         predicted=(float(run(moments, **labels)), with_rows),
         real_only=(float(run(moments, m=0.0)), without),
@@ -253,10 +295,37 @@ def advise_features(
             "setting": "matrix", "n": len(real), "m": len(fake), "p": a.shape[1], "mu": float(np.sqrt(length)),
             "mu_b": float(np.linalg.norm(moments.mu_b)), "gamma": gamma, "weight": weight,
         },
-        chosen=_choices(moments, given, labels),
+        chosen=chosen,
         confidence=confidence,
         notes=tuple(notes),
     )  # fmt: skip
+    return advice.tried(tried)
+
+
+def _probe(
+    real: Array, real_y: Array, fake: Array, fake_y: Array, kept: NDArray[np.bool_], pool: Array, gamma: float,
+    weight: float, *, confidence: float = 0.95, draws: int = PROBE_DRAWS, seed: int = 0,
+) -> Probe:  # fmt: skip
+    n, m, k = len(real), len(fake), int(kept.sum())
+    arms = [
+        Arm(fake[kept], fake_y[kept], gamma * (n + m), weight),
+        Arm(fake[:0], fake_y[:0], gamma * n),
+        Arm(fake[kept], fake_y[kept], gamma * (n + k), weight),
+    ]
+    return probe(real, real_y, arms, pool, confidence=confidence, draws=draws, seed=seed)
+
+
+def _tried_thresholds(
+    curve: Curve, scores: Array, real: Array, real_y: Array, fake: Array, fake_y: Array, pool: Array, gamma: float,
+    weight: float,
+) -> Best:  # fmt: skip
+    """The threshold whose kept rows train the best probe."""
+    found = [
+        _probe(real, real_y, fake, fake_y, scores >= at, pool, gamma, weight, draws=1).predicted.value
+        for at in curve.thresholds
+    ]
+    i = int(np.argmax(found))
+    return Best("threshold", float(curve.thresholds[i]), found[i], i in (0, len(found) - 1))
 
 
 def _scaled(f: Moments, s: float) -> Moments:

@@ -1,4 +1,4 @@
-"""What people said of rows: an append-only file, the consensus of several annotators and how far they agree."""
+"""What people said of rows: an append-only file, and the consensus of several annotators."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -182,49 +181,3 @@ def consensus(labels: Iterable[Label | Mapping[str, Any]]) -> dict[str, str]:
 def _majority(votes: Counter[str]) -> str:
     right, wrong = votes["right"], votes["wrong"]
     return "unsure" if right == wrong else "right" if right > wrong else "wrong"
-
-
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """How far annotators agree on rows that more than one has labelled.
-
-    Args:
-        annotators: number of annotators.
-        rows: rows with two or more annotators.
-        observed: share of agreeing pairs of labels.
-        kappa: Cohen's kappa, averaged over pairs of annotators by shared rows; None when chance alone would agree.
-    """
-
-    annotators: int
-    rows: int
-    observed: float
-    kappa: float | None
-
-
-def agreement(labels: Iterable[Label | Mapping[str, Any]]) -> Agreement | None:
-    """Cohen's kappa (Educational and Psychological Measurement, 1960) over all pairs of annotators.
-
-    `unsure` is a category of its own here: two people who are both unsure agree.
-
-    Returns:
-        None when no row has two annotators.
-    """
-    by: dict[str, dict[str, str]] = defaultdict(dict)
-    for label in map(as_label, labels):
-        by[label.annotator][label.id] = label.label
-    pairs, agree, weighted, weight, shared_rows = 0, 0, 0.0, 0, set()
-    for a, b in combinations(sorted(by), 2):
-        ids = by[a].keys() & by[b].keys()
-        if not ids:
-            continue
-        shared_rows |= ids
-        same = sum(by[a][i] == by[b][i] for i in ids)
-        count_a, count_b = Counter(by[a][i] for i in ids), Counter(by[b][i] for i in ids)
-        chance = sum(count_a[v] * count_b[v] for v in VALUES) / len(ids) ** 2
-        pairs, agree = pairs + len(ids), agree + same
-        if chance < 1:
-            weighted += len(ids) * (same / len(ids) - chance) / (1 - chance)
-            weight += len(ids)
-    if not pairs:
-        return None
-    return Agreement(len(by), len(shared_rows), agree / pairs, weighted / weight if weight else None)

@@ -22,3 +22,8 @@ GUIDE = (
     "noise and the verdict are a guide: they hold for a two-class linear model with as many real and synthetic rows."
 )
 """Said when the rows have no two-class label."""
+SEPARABLE = (
+    "The classes are nearly separable in these features, where the theory is sensitive to the length of the class mean "
+    "and reads low: trust the probe's figures for accuracy, and the theory's for the direction."
+)
+"""Said when little variance is left within the classes along the class mean."""

@@ -123,9 +123,11 @@ def rates_text(rates: Any) -> str:
     ]
     if rates.agreement:
         a = rates.agreement
-        kappa = "undefined" if a.kappa is None else f"{a.kappa:.2f}"
+        kappa = "undefined" if a.kappa is None else f"{a.kappa_interval or a.kappa}"
+        alpha = "undefined" if a.alpha is None else f"{a.alpha_interval or a.alpha}"
         lines.append(
-            f"{a.annotators} annotators, {a.rows} rows in common, they agree on {a.observed:.0%}, kappa {kappa}"
+            f"{a.annotators} annotators, {a.rows} rows in common, they agree on {a.observed:.0%}"
+            f"\n  kappa {kappa}, Krippendorff's alpha {alpha}"
         )
     return "\n".join(lines + [f"note: {note}" for note in rates.notes])
 
