@@ -5,7 +5,7 @@
 The naive way writes program and tests into one file and runs ``python FILE`` without any isolation; a program may
 then do what it likes and forge its verdict. Programs run one after the other. CPU time is that of a control group
 that holds this process and all below it, because nobody waits for the processes of a namespace that is torn down:
-it needs root. `none` is the split verdict without bubblewrap.
+it needs root. `none` is the split verdict without isolation.
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tilth.verify.code import check_code
+from tilth.verify.sandbox.host import Isolation
+from tilth.verify.sandbox.keeper import end_all
 
 
 def main() -> None:
@@ -40,7 +43,12 @@ def main() -> None:
         for r in table
     ]
     meter = CpuMeter()
-    for name, run in {"naive subprocess": naive, "split sandbox": split, "split, isolation=none": bare}.items():
+    for name, run in {
+        "naive subprocess": naive,
+        "tier A": tier("bubblewrap"),
+        "tier B": tier("landlock"),
+        "none": tier("none"),
+    }.items():
         run(rows[0])
         before, start = meter.read(), time.perf_counter()
         passed = sum(run(row) for row in rows)
@@ -58,14 +66,9 @@ def naive(row: dict[str, Any]) -> bool:
         return subprocess.run([sys.executable, file.name], capture_output=True, timeout=60).returncode == 0
 
 
-def split(row: dict[str, Any]) -> bool:
+def tier(isolation: Isolation) -> Callable[[dict[str, Any]], bool]:
     """The sandbox as shipped."""
-    return check_code(row).passed
-
-
-def bare(row: dict[str, Any]) -> bool:
-    """The same two processes without bubblewrap."""
-    return check_code(row, isolation="none").passed
+    return lambda row: check_code(row, isolation=isolation).passed
 
 
 class CpuMeter:
@@ -89,6 +92,7 @@ class CpuMeter:
 
     def close(self) -> None:
         """Leave the group and remove it."""
+        end_all()
         (self.root / "cgroup.procs").write_text(str(os.getpid()))
         self.group.rmdir()
 

@@ -149,15 +149,18 @@ def test_evidence_is_the_same_on_every_run():
 
 
 def test_without_a_sandbox_nothing_runs(monkeypatch):
-    monkeypatch.setattr(host.shutil, "which", lambda *a, **k: None)
-    host.require_bubblewrap.cache_clear()
+    def refuse(isolation):
+        raise SandboxError(f"no {isolation}")
+
+    monkeypatch.setattr(host, "require", refuse)
+    host.best_isolation.cache_clear()
     try:
         with pytest.raises(SandboxError, match="bubblewrap") as caught:
             check_code({"completion": "def f(x): return x", "tests": "assert f(1) == 1"})
         assert caught.value.exit_code == 2
         assert "apt-get install bubblewrap" in caught.value.todo
     finally:
-        host.require_bubblewrap.cache_clear()
+        host.best_isolation.cache_clear()
 
 
 def test_no_isolation_has_to_be_asked_for_and_marks_the_verdict():

@@ -28,12 +28,12 @@ SLOW = {
 UID = 2**29 + os.getpid() * 2
 
 
-def outcome(program):
+def outcome(program, isolation="bubblewrap"):
     try:
         ready = assemble({"completion": program, "tests": TESTS})
     except UnreadyError as error:
         return error.args[0], error.args[1]
-    result = run(ready.source, ready.tests, Limits(cpu=1, wall=4), "bubblewrap")
+    result = run(ready.source, ready.tests, Limits(cpu=1, wall=4), isolation)
     return result.outcome, result.detail
 
 
@@ -56,20 +56,22 @@ def listener():
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.long] if n in SLOW else []) for n in HOSTILE])
-def test_a_hostile_program_neither_passes_nor_leaves_a_trace(name, listener, tmp_path, monkeypatch):
+@pytest.mark.parametrize("isolation", ["bubblewrap", "landlock"])
+def test_a_hostile_program_neither_passes_nor_leaves_a_trace(name, isolation, listener, tmp_path, monkeypatch):
     monkeypatch.setenv("TILTH_SECRET", "1")
     monkeypatch.setattr(host, "_fresh_uid", lambda: UID)
     program = HOSTILE[name].replace("{folder}", str(tmp_path)).replace("{port}", str(listener.getsockname()[1]))
-    assert outcome(program)[0] in ("fail", "unknown")
+    assert outcome(program, isolation)[0] in ("fail", "unknown")
     assert list(tmp_path.iterdir()) == []
     assert left_behind() == []
     with pytest.raises(TimeoutError):
         listener.accept()
 
 
+@pytest.mark.parametrize("isolation", ["bubblewrap", "landlock"])
 @pytest.mark.parametrize("name", BENIGN)
-def test_a_benign_program_passes(name):
-    assert outcome(BENIGN[name]) == ("pass", "")
+def test_a_benign_program_passes(name, isolation):
+    assert outcome(BENIGN[name], isolation) == ("pass", "")
 
 
 def test_the_corpus_is_not_small():

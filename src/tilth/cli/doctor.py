@@ -50,13 +50,13 @@ def _python() -> dict[str, Any]:
 
 def _sandbox() -> dict[str, Any]:
     from tilth.errors import TilthError
-    from tilth.verify.code import require_bubblewrap
+    from tilth.verify.sandbox.host import TIERS, best_isolation
 
     try:
-        require_bubblewrap()
+        isolation = best_isolation()
     except TilthError as error:
         return _item("sandbox", False, error.found, error.todo)
-    return _item("sandbox", True, "bubblewrap (tier A): model-written code runs isolated")
+    return _item("sandbox", True, f"{isolation} (tier {TIERS[isolation]}): model-written code runs isolated")
 
 
 def _torch() -> dict[str, Any]:

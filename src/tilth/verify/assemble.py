@@ -36,12 +36,14 @@ class Program:
         tests: what the tester reads.
         form: how the source was put together: ``prompt+completion``, ``prompt+indented``, ``completion``, ...
         script: whether the cases are runs of the program with standard input.
+        command: how a program of another language than Python is run.
     """
 
     source: str
     tests: Mapping[str, Any] = field(default_factory=dict)
     form: str = "completion"
     script: bool = False
+    command: Mapping[str, Any] | None = None
 
 
 class UnreadyError(Exception):

@@ -19,34 +19,51 @@ from tilth.errors import UsageError, did_you_mean
 from tilth.rows.row import Row
 from tilth.rows.verdict import Outcome, Verdict
 from tilth.verify.assemble import Program, UnreadyError, assemble
-from tilth.verify.sandbox.host import TIERS, Isolation, Limits, Result, require_bubblewrap, run
+from tilth.verify.sandbox.host import TIERS, Isolation, Limits, Result, best_isolation, require, run
 from tilth.verify.verifier import Ask
 
 VERSION = "1"
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{4,}\b")
 
 
-def run_program(program: Program, limits: Limits | None = None, isolation: Isolation = "bubblewrap") -> Result:
+def run_program(program: Program, limits: Limits | None = None, isolation: Isolation = "auto", seed: int = 0) -> Result:
     """Run a program against its tests; a time-out is tried once more.
 
     Args:
         program: see `assemble`.
         limits: what it may use.
-        isolation: ``bubblewrap``, or ``none``: no isolation at all, at the caller's own risk.
+        isolation: ``auto``, the best of ``bubblewrap``, ``landlock`` and ``docker`` that works here; or ``none``: no
+            isolation at all, at the caller's own risk.
+        seed: of string hashes, which decide the order of sets.
 
     Raises:
         SandboxError: there is no sandbox.
     """
-    if isolation == "bubblewrap":
-        require_bubblewrap()
-    limits = limits or Limits()
-    result = run(program.source, program.tests, limits, isolation, script=program.script)
-    if result.detail == "timeout":
-        result = run(program.source, program.tests, limits, isolation, script=program.script)
+    isolation = settled(isolation)
+    for attempt in (1, 2):
+        result = run(
+            program.source, program.tests, limits or Limits(), isolation, script=program.script,
+            command=program.command, seed=seed,
+        )  # fmt: skip
+        if result.detail != "timeout" or attempt == 2:
+            break
     return result
 
 
-def check_code(row: Mapping[str, Any], limits: Limits | None = None, isolation: Isolation = "bubblewrap") -> Verdict:
+def settled(isolation: Isolation) -> Isolation:
+    """The isolation that ``auto`` stands for here; any other one after it has been tried.
+
+    Raises:
+        SandboxError: there is no sandbox.
+    """
+    if isolation == "auto":
+        return best_isolation()
+    if isolation != "none":
+        require(isolation)
+    return isolation
+
+
+def check_code(row: Mapping[str, Any], limits: Limits | None = None, isolation: Isolation = "auto") -> Verdict:
     """Assemble and run one row; see `assemble` for its columns.
 
     Raises:
@@ -56,7 +73,7 @@ def check_code(row: Mapping[str, Any], limits: Limits | None = None, isolation: 
         program = assemble(row)
     except UnreadyError as unready:
         outcome, detail, message = unready.args
-        return _verdict(outcome, detail, {"message": message}, TIERS[isolation])
+        return _verdict(outcome, detail, {"message": message}, TIERS[settled(isolation)])
     result = run_program(program, limits, isolation)
     evidence = {
         "form": program.form, "calls": result.calls, "message": _steady(result.message)[:500],
@@ -67,7 +84,7 @@ def check_code(row: Mapping[str, Any], limits: Limits | None = None, isolation: 
     )
 
 
-def check_runs(answer: str, limits: Limits | None = None, isolation: Isolation = "bubblewrap") -> Verdict:
+def check_runs(answer: str, limits: Limits | None = None, isolation: Isolation = "auto") -> Verdict:
     """Run a program that has no tests: pass when it loads without an exception, which says nothing of its being right.
 
     Args:
@@ -82,7 +99,7 @@ def check_runs(answer: str, limits: Limits | None = None, isolation: Isolation =
         program = assemble({"completion": answer, "tests": "assert True"})
     except UnreadyError as unready:
         outcome, detail, message = unready.args
-        return _verdict(outcome, detail, {"message": message}, TIERS[isolation])
+        return _verdict(outcome, detail, {"message": message}, TIERS[settled(isolation)])
     result = run_program(program, limits, isolation)
     evidence = {"form": "runs", "message": _steady(result.message)[:500], "output": _steady(result.output)[-500:]}
     if (result.outcome, result.detail, result.calls) == ("unknown", "unsupported", 0):
@@ -111,14 +128,15 @@ class CodeVerifier:
         wall: seconds on the clock for a program.
         memory: MiB for a process.
         parallel: programs at a time.
-        isolation: ``bubblewrap``, or ``none``: no isolation at all, at the caller's own risk.
+        isolation: ``auto``, ``bubblewrap``, ``landlock`` or ``docker``; or ``none``: no isolation at all, at the
+            caller's own risk.
     """
 
     cpu: int = 5
     wall: float = 30.0
     memory: int = 1024
     parallel: int = 2
-    isolation: Isolation = "bubblewrap"
+    isolation: Isolation = "auto"
     id: ClassVar[str] = "code"
     version: ClassVar[str] = VERSION
 
@@ -145,10 +163,9 @@ class CodeVerifier:
         Raises:
             SandboxError: there is no sandbox; nothing was run.
         """
-        if self.isolation == "bubblewrap":
-            require_bubblewrap()
+        isolation = settled(self.isolation)
         limits = Limits(cpu=int(self.cpu), wall=float(self.wall), memory=int(self.memory))
         loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(int(self.parallel)) as pool:
-            jobs = [loop.run_in_executor(pool, check_code, row, limits, self.isolation) for row in rows]
+            jobs = [loop.run_in_executor(pool, check_code, row, limits, isolation) for row in rows]
             return list(await asyncio.gather(*jobs))

@@ -1,25 +1,20 @@
-"""The host side of the sandbox: start bubblewrap, hand over program and tests, watch, kill, read the verdict.
+"""The host side of the sandbox: hand program and tests to a zygote, watch, kill, read the verdict.
 
-Isolation tier A: new pid, ipc, net, uts (and, unless started as root, user) namespaces, a read-only
-interpreter and nothing else of the file system, an empty environment, size-limited tmpfs, resource limits, no
-new privileges. Started as root, the program runs under a user id that nothing else has. Without bubblewrap
-this refuses; it never degrades by itself.
+Tiers: A, new mount, pid, ipc, net, uts (and, unless started as root, user) namespaces, a read-only interpreter and
+nothing else of the file system, an empty environment, size-limited tmpfs, resource limits, seccomp, no new
+privileges. B, where no namespace can be made: Landlock, a stricter seccomp filter, limits, a process group.
+C: one Docker or Podman container a program (see `container`). Started as root, the program runs under a user id
+that nothing else has. Without any of them this refuses; it never degrades to no isolation by itself.
 """
 
 from __future__ import annotations
 
-import contextlib
-import importlib.util
 import json
 import os
-import py_compile
 import random
-import select
 import selectors
 import shutil
-import signal
-import subprocess
-import sys
+import socket
 import tempfile
 import time
 from collections.abc import Mapping
@@ -30,11 +25,10 @@ from typing import Any, Literal
 
 from tilth.errors import SandboxError
 from tilth.rows.verdict import FAIL, PASS, UNKNOWN, Outcome
+from tilth.verify.sandbox import container, keeper
 
-Isolation = Literal["bubblewrap", "none"]
-TIERS: Mapping[str, str] = {"bubblewrap": "A", "none": "none"}
-HERE = Path(__file__).parent
-_LIBRARIES = ("/lib", "/lib64", "/lib32", "/usr/lib", "/usr/lib64")
+Isolation = Literal["auto", "bubblewrap", "landlock", "docker", "none"]
+TIERS: Mapping[str, str] = {"bubblewrap": "A", "landlock": "B", "docker": "C", "none": "none"}
 _FIRST_UID = 2**30
 
 
@@ -84,60 +78,52 @@ class Result:
 
 
 def run(
-    program: str, tests: Mapping[str, Any], limits: Limits, isolation: Isolation, *, script: bool = False
-) -> Result:
+    program: str, tests: Mapping[str, Any], limits: Limits, isolation: Isolation = "auto", *, script: bool = False,
+    command: Mapping[str, Any] | None = None, seed: int = 0,
+) -> Result:  # fmt: skip
     """Run one program against its tests, once.
 
     Args:
-        program: Python source.
+        program: source text.
         tests: what the tester reads; see `tester.run_tests` and `tester.run_cases`.
         limits: what it may use.
-        isolation: ``bubblewrap``, or ``none`` at the caller's own risk.
+        isolation: ``auto`` takes the best tier that works here; ``none`` is at the caller's own risk.
         script: whether each case runs the program as a script.
+        command: for other languages than Python: how a script is run; see `languages.Language.command`.
+        seed: of string hashes, which decide the order of sets.
 
     Raises:
         SandboxError: the sandbox cannot be started.
     """
-    _compile_inside()
+    isolation = best_isolation() if isolation == "auto" else isolation
     uid = _fresh_uid()
-    as_root = os.geteuid() == 0 and isolation == "bubblewrap"
+    as_root = os.geteuid() == 0 and isolation in ("bubblewrap", "landlock")
+    folder = tempfile.mkdtemp(prefix="tilth-") if isolation in ("landlock", "none") else None
     job = {
-        "program": program, "script": script, "wall": limits.wall, "uids": [uid, uid + 1] if as_root else [None, None],
+        "program": program, "script": script, "command": command, "wall": limits.wall, "disk": limits.disk << 20,
+        "uids": [uid, uid + 1] if as_root else [None, None], "folder": folder,
         "limits": {
-            "cpu": limits.cpu, "memory": limits.memory << 20, "file": limits.disk << 20, "processes": limits.processes,
+            "cpu": limits.cpu, "memory": limits.memory << 20, "file": limits.disk << 20,
+            "processes": limits.processes + (_tasks_of_this_user() if folder and not as_root else 0),
             "files": limits.files,
         },
     }  # fmt: skip
-    job_fd, tests_fd = _memory_file(job), _memory_file(tests)
-    verdict_read, verdict_write = os.pipe()
-    info_read, info_write = os.pipe()
-    folder = None
+    if isolation == "docker":
+        said, output, stopped = container.run(job, tests, limits.wall + 30, limits.memory * 3 // 2)
+        return _result(said, output.decode("utf-8", "replace")[-limits.output :], stopped, "C")
     try:
-        words = [str(job_fd), str(tests_fd), str(verdict_write)]
-        if isolation == "bubblewrap":
-            command, cwd = [*_bubblewrap(limits.disk, as_root, info_write), *words], None
-        else:
-            folder = tempfile.mkdtemp(prefix="tilth-")
-            command, cwd = [_interpreter(), *_start(str(HERE)), *words], folder
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=cwd,
-            pass_fds=(job_fd, tests_fd, verdict_write, info_write), start_new_session=True,
-            env={"PATH": "/usr/bin:/bin", "PYTHONHASHSEED": "0", "LANG": "C.UTF-8", "HOME": "/tmp", "TZ": "UTC"},
-        )  # fmt: skip
-        os.close(verdict_write)
-        os.close(info_write)
-        verdict_write = info_write = -1
-        said, output, stopped = _watch(process, verdict_read, limits)
-        _wait_for_the_last(process.pid, info_read)
-    except OSError as error:
-        raise SandboxError(f"the sandbox cannot be started ({error})", todo=_HOW_TO_GET_ONE) from error
+        with keeper.lent(TIERS[isolation], keeper.interpreter_path(TIERS[isolation]), seed) as zygote:
+            said, output, stopped = _watched(zygote, job, tests, limits)
+    except (_StuckError, ConnectionError):
+        said, output, stopped = b"", b"", "resource"
     finally:
-        for fd in (job_fd, tests_fd, verdict_read, verdict_write, info_read, info_write):
-            if fd >= 0:
-                os.close(fd)
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
     return _result(said, output.decode("utf-8", "replace"), stopped, TIERS[isolation])
+
+
+class _StuckError(Exception):
+    """The zygote is dead or does not answer."""
 
 
 def _fresh_uid() -> int:
@@ -145,25 +131,67 @@ def _fresh_uid() -> int:
     return _FIRST_UID + random.SystemRandom().randrange(2**28) * 2
 
 
+def _tasks_of_this_user() -> int:
+    """Processes and threads that already count against this user's limit."""
+    count, uid = 0, os.geteuid()
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and entry.stat().st_uid == uid:
+                count += sum(1 for _ in (entry / "task").iterdir())
+        except OSError:
+            continue
+    return count
+
+
 def _memory_file(value: object) -> int:
-    fd = os.memfd_create("tilth", 0)
-    with open(fd, "wb", closefd=False) as file:
-        file.write(json.dumps(value).encode())
+    fd = os.memfd_create("tilth", os.MFD_CLOEXEC)
+    data = memoryview(json.dumps(value).encode())
+    while data:
+        data = data[os.write(fd, data) :]
     os.lseek(fd, 0, os.SEEK_SET)
     return fd
 
 
-def _watch(process: subprocess.Popen[bytes], verdict_fd: int, limits: Limits) -> tuple[bytes, bytes, str]:
-    """Read verdict and output until both end; stop the sandbox when it is late or too big."""
-    assert process.stdout is not None
+def _watched(
+    zygote: keeper.Zygote, job: Mapping[str, Any], tests: Mapping[str, Any], limits: Limits
+) -> tuple[bytes, bytes, str]:
+    """Hand a program over; read verdict and output until the zygote says that all is over.
+
+    Returns:
+        The verdict's bytes, the end of the output, and why it was stopped (``""``: it was not).
+    """
+    fds = [_memory_file(job), _memory_file(tests)]
+    try:
+        verdict_fd, given = os.pipe()
+        output_fd, printed = os.pipe()
+        fds += [given, printed]
+        socket.send_fds(zygote.channel, [b"J"], fds)
+    finally:
+        for fd in fds:
+            os.close(fd)
+    try:
+        return _watch(zygote, verdict_fd, output_fd, limits, job["folder"])
+    finally:
+        os.close(verdict_fd)
+        os.close(output_fd)
+
+
+def _watch(
+    zygote: keeper.Zygote, verdict_fd: int, output_fd: int, limits: Limits, folder: str | None
+) -> tuple[bytes, bytes, str]:
     said, output, stopped = b"", b"", ""
     start = time.monotonic()
-    deadline = start + limits.wall + 5
+    deadline, channel = start + limits.wall + 5, zygote.channel.fileno()
     with selectors.DefaultSelector() as selector:
-        selector.register(verdict_fd, selectors.EVENT_READ)
-        selector.register(process.stdout.fileno(), selectors.EVENT_READ)
+        for fd in (verdict_fd, output_fd, channel):
+            selector.register(fd, selectors.EVENT_READ)
         while selector.get_map():
             for key, _ in selector.select(0.1 if time.monotonic() - start > 0.25 else 0.25):
+                if key.fd == channel:
+                    if zygote.channel.recv(1) != b"D":
+                        raise _StuckError
+                    selector.unregister(key.fd)
+                    continue
                 data = os.read(key.fd, 65536)
                 if not data:
                     selector.unregister(key.fd)
@@ -172,37 +200,22 @@ def _watch(process: subprocess.Popen[bytes], verdict_fd: int, limits: Limits) ->
                 else:
                     output = (output + data)[-limits.output :]
             now = time.monotonic()
+            if stopped and now > deadline:
+                raise _StuckError
             if not stopped and now - start > 0.25:
-                memory, cpu = _used(process.pid)
+                memory, cpu = _used(zygote.pid)
                 late = now > deadline or cpu > limits.cpu * 3 + 2
-                stopped = "timeout" if late else "resource" if memory > limits.memory * 3 << 19 else ""
-                if not stopped:
-                    continue
-                process.kill()
-                deadline = now + 10
-            elif stopped and now > deadline:
-                break
-    process.wait()
-    process.stdout.close()
+                full = memory > limits.memory * 3 << 19 or (folder is not None and _too_full(folder, limits.disk << 20))
+                stopped = "timeout" if late else "resource" if full else ""
+                if stopped:
+                    zygote.channel.send(b"K")
+                    deadline = now + 10
     return said, output, stopped
 
 
-def _wait_for_the_last(group: int, info_fd: int) -> None:
-    """Return when no process of the sandbox is left: bubblewrap itself may end before its namespace does."""
-    info = os.read(info_fd, 4096)
-    if not info:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(group, signal.SIGKILL)
-        return
-    with contextlib.suppress(ProcessLookupError):
-        first = os.pidfd_open(json.loads(info)["child-pid"])
-        select.select([first], [], [], 10)
-        os.close(first)
-
-
-def _used(pid: int) -> tuple[int, float]:
-    """Bytes of memory held, and CPU seconds used so far, by a process and everything below it."""
-    memory, ticks, pids = 0, 0, [pid]
+def _used(zygote: int) -> tuple[int, float]:
+    """Bytes of memory held, and CPU seconds used so far, by everything below the zygote."""
+    memory, ticks, pids = 0, 0, _children(zygote)
     page, tick = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_CLK_TCK")
     while pids:
         at = pids.pop()
@@ -210,11 +223,34 @@ def _used(pid: int) -> tuple[int, float]:
             fields = Path(f"/proc/{at}/stat").read_text().rpartition(")")[2].split()
             memory += int(fields[21]) * page
             ticks += sum(int(f) for f in fields[11:15])
-            for task in Path(f"/proc/{at}/task").iterdir():
-                pids += [int(p) for p in (task / "children").read_text().split()]
         except (OSError, ValueError, IndexError):
             continue
+        pids += _children(at)
     return memory, ticks / tick
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        tasks = [t.name for t in Path(f"/proc/{pid}/task").iterdir()]
+        return [int(p) for t in tasks for p in Path(f"/proc/{pid}/task/{t}/children").read_text().split()]
+    except (OSError, ValueError):
+        return []
+
+
+def _too_full(folder: str, most: int) -> bool:
+    """Whether a folder holds more than `most` bytes or 4,096 files."""
+    size = files = 0
+    for root, _, names in os.walk(folder):
+        for name in names:
+            files += 1
+            try:
+                size += Path(root, name).lstat().st_blocks * 512
+            except OSError:
+                continue
+            if files > 4096 or size > most:
+                return True
+        files += 1
+    return files > 4096
 
 
 def _result(said: bytes, output: str, stopped: str, tier: str) -> Result:
@@ -226,78 +262,41 @@ def _result(said: bytes, output: str, stopped: str, tier: str) -> Result:
     return Result(known[outcome], detail, message, output, calls, tier)
 
 
-def _start(folder: str) -> list[str]:
-    """The interpreter's arguments: isolated, no site-packages, the tester imported so that its byte code is used."""
-    return ["-I", "-S", "-B", "-c", f"import sys; sys.path.insert(0, {folder!r}); import tester; tester.main()"]
-
-
 @cache
-def _compile_inside() -> None:
-    """Write the byte code of what runs inside, which cannot write it itself; a third of a run's CPU time otherwise."""
-    for source in HERE.glob("*.py"):
-        cached = Path(importlib.util.cache_from_source(str(source)))
-        with contextlib.suppress(OSError, py_compile.PyCompileError):
-            if not cached.exists() or cached.stat().st_mtime < source.stat().st_mtime:
-                py_compile.compile(str(source), doraise=True)
+def best_isolation() -> Isolation:
+    """The best tier that works on this machine.
 
-
-def _interpreter() -> str:
-    return os.path.realpath(sys.executable)
-
-
-def _bubblewrap(disk: int, as_root: bool, info_fd: int) -> list[str]:
-    python = _interpreter()
-    words = [
-        "bwrap",
-        "--die-with-parent",
-        "--new-session",
-        "--unshare-pid",
-        "--unshare-ipc",
-        "--unshare-net",
-        "--unshare-uts",
-    ]
-    words += ["--unshare-cgroup-try", "--hostname", "sandbox", "--info-fd", str(info_fd), "--cap-drop", "ALL"]
-    words += (
-        ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
-        if as_root
-        else ["--unshare-user", "--uid", "65534", "--gid", "65534"]
+    Raises:
+        SandboxError: none does.
+    """
+    reasons = []
+    for isolation in ("bubblewrap", "landlock", "docker"):
+        try:
+            require(isolation)
+            return isolation
+        except SandboxError as error:
+            reasons.append(f"{isolation}: {error.found}")
+    raise SandboxError(
+        f"no sandbox for model-written code works here ({'; '.join(reasons)})", todo=keeper.HOW_TO_GET_ONE
     )
-    for path in _LIBRARIES:
-        if Path(path).is_symlink():
-            words += ["--symlink", str(Path(path).readlink()), path]
-        elif Path(path).is_dir():
-            words += ["--ro-bind", path, path]
-    library = str(Path(sys.base_prefix) / "lib")
-    cache = ["/etc/ld.so.cache"] if Path("/etc/ld.so.cache").is_file() else []
-    for path in [*cache, python, *([] if library in _LIBRARIES else [library])]:
-        for parent in [p for p in reversed(Path(path).parents) if str(p) not in ("/", *_LIBRARIES)]:
-            words += ["--perms", "0755", "--dir", str(parent)]
-        words += ["--ro-bind", path, path]
-    small = ["--perms", "1777", "--size"]
-    words += ["--dev", "/dev", *small, str(1 << 20), "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]
-    words += [*small, str(disk << 20), "--tmpfs", "/tmp", "--ro-bind", str(HERE), "/tilth", "--remount-ro", "/"]
-    return [*words, "--chdir", "/tmp", python, *_start("/tilth")]
-
-
-_HOW_TO_GET_ONE = (
-    "install bubblewrap (apt-get install bubblewrap; it needs Linux and user namespaces), or accept the risk with"
-    " --set isolation=none, which runs model-written code without isolation and marks every verdict"
-)
 
 
 @cache
-def require_bubblewrap() -> None:
+def require(isolation: Isolation) -> None:
     """Run one program whose outcome is known.
 
     Raises:
-        SandboxError: bubblewrap is missing, or this machine does not let it make namespaces.
+        SandboxError: what the tier needs is missing, or this machine does not allow it.
     """
-    if shutil.which("bwrap", path="/usr/bin:/bin:" + os.environ.get("PATH", "")) is None:
-        raise SandboxError(
-            "no sandbox for model-written code: bubblewrap (bwrap) is not installed", todo=_HOW_TO_GET_ONE
-        )
+    if isolation == "auto":
+        best_isolation()
+        return
+    if isolation == "bubblewrap" and keeper.bubblewrap_path() is None:
+        raise SandboxError("bubblewrap (bwrap) is not installed", todo=keeper.HOW_TO_GET_ONE)
+    if isolation == "docker" and container.tool() is None:
+        raise SandboxError("neither Docker nor Podman answers", todo=keeper.HOW_TO_GET_ONE)
     tests = {"tests": "assert double(2) == 4", "names": ["double"]}
-    result = run("def double(x):\n    return x * 2\n", tests, Limits(), "bubblewrap")
+    result = run("def double(x):\n    return x * 2\n", tests, Limits(), isolation)
     if result.outcome != PASS:
         reason = (result.output.strip() or result.message).splitlines()[-1:] or [result.detail]
-        raise SandboxError(f"the sandbox does not work here ({reason[0][:200]})", todo=_HOW_TO_GET_ONE)
+        raise SandboxError(f"the sandbox does not work here ({reason[0][:200]})", todo=keeper.HOW_TO_GET_ONE)

@@ -55,8 +55,19 @@ class Host:
             return There(self, rest[0])
         raise wire.MalformedError(tag)
 
-    def run(self, source: str, script: bool) -> None:
-        """Execute the program, then answer requests until the tester closes the pipe."""
+    def run(self, source: str, script: bool, command: dict[str, Any] | None = None) -> None:
+        """Execute the program, then answer requests until the tester closes the pipe.
+
+        Args:
+            source: the program.
+            script: whether it only runs when asked, with standard input.
+            command: how another language's program is run: ``file`` and ``argv``.
+        """
+        if command is not None:
+            fd = os.open(command["file"], os.O_WRONLY | os.O_CREAT, 0o644)
+            with os.fdopen(fd, "w", encoding="utf-8") as file:
+                file.write(source)
+            source, script = f"import os\nos.execv({command['argv'][0]!r}, {command['argv']!r})", True
         module = types.ModuleType("__main__" if script else "program")
         module.__dict__["__builtins__"] = builtins
         sys.modules[module.__name__] = module

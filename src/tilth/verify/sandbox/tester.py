@@ -1,35 +1,38 @@
 """The tester process T: forks the model process, then reads the tests, runs them against stand-ins, and says
 what happened.
 
-Runs inside the sandbox, with the standard library alone, imported by ``python -I -S -c``. The tests arrive on a
-descriptor that the model process never holds, and the verdict leaves on another one. What the model process
-returns is plain data; values are compared here, so that an object that calls itself equal to everything is
-equal to nothing.
+Runs inside the sandbox, with the standard library alone, forked from the zygote. The tests arrive on a descriptor
+that the model process never holds, and the verdict leaves on another one. What the model process returns is plain
+data; values are compared here, so that an object that calls itself equal to everything is equal to nothing.
 """
 
 from __future__ import annotations
 
 import builtins
 import contextlib
-import ctypes
 import json
 import os
 import resource
 import signal
-import sys
 import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
-    from tilth.verify.sandbox import program, remote, wire
+    from tilth.verify.sandbox import kernel, program, remote, wire
 
     Outcome = tuple[str, str, str]
 else:
+    import kernel
     import program
     import remote
     import wire
+
+
+FORK_HOOKS: list[dict[str, Any]] = []
+"""What `os.register_at_fork` was asked for by modules that the zygote imported."""
 
 
 def run_tests(link: remote.Link, job: dict[str, Any]) -> Outcome:
@@ -154,8 +157,10 @@ def _gone(link: remote.Link, reason: str) -> Outcome:
 
 def limit(limits: dict[str, int]) -> None:
     """Set resource limits on this process and everything it starts."""
-    names = {"cpu": "CPU", "memory": "AS", "file": "FSIZE", "processes": "NPROC", "files": "NOFILE"}
+    names = {"cpu": "CPU", "memory": "AS", "data": "DATA", "file": "FSIZE", "processes": "NPROC", "files": "NOFILE"}
     for key, name in names.items():
+        if key not in limits:
+            continue
         value = limits[key]
         kind = getattr(resource, f"RLIMIT_{name}")
         hard = resource.getrlimit(kind)[1]
@@ -173,45 +178,80 @@ def leave_root(uid: int | None) -> None:
         os.setresuid(uid, uid, uid)
 
 
-def close_others(kept: set[int]) -> None:
-    """Close every descriptor above 2 that is not kept."""
-    low = 3
-    for fd in sorted(kept):
-        os.closerange(low, fd)
-        low = fd + 1
-    os.closerange(low, min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 65536))
+def run(job_fd: int, tests_fd: int, verdict_fd: int, confine: Callable[[dict[str, Any]], Callable[[], None]]) -> None:
+    """Fork the program, read the tests, run them, write the verdict.
 
-
-def main() -> None:
-    """Fork the program, read the tests, run them, write the verdict."""
-    job_fd, tests_fd, verdict_fd = (int(a) for a in sys.argv[1:4])
-    with os.fdopen(job_fd, "rb") as file:
-        job = json.loads(file.read())
+    Args:
+        job_fd: the program and its limits; read before the fork.
+        tests_fd: the tests; read after the fork.
+        verdict_fd: where the verdict goes.
+        confine: confines this process as far as that can be done for both; what it returns does the rest in each.
+    """
+    job = _read(job_fd)
+    further = confine(job)
     down_read, down_write = os.pipe()
     up_read, up_write = os.pipe()
-    ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE 0: no process of the same user may trace or read T
+    kernel.not_dumpable()
     pid = os.fork()
     if pid == 0:
-        close_others({down_read, up_write})
+        kernel.close_others({down_read, up_write})
         leave_root(job["uids"][0])
         limit(job["limits"])
+        further()
+        for hook in FORK_HOOKS:
+            os.register_at_fork(**hook)
         try:
-            program.Host(wire.Pipe(down_read, up_write)).run(job["program"], job["script"])
+            program.Host(wire.Pipe(down_read, up_write)).run(job["program"], job["script"], job["command"])
         except BaseException:
             os._exit(70)
         os._exit(0)
     os.close(down_read)
     os.close(up_write)
     leave_root(job["uids"][1])
-    limit({**job["limits"], "processes": 64})
+    limit({**job["limits"], "processes": max(64, job["limits"]["processes"])})
+    further()
     link = remote.Link(wire.Pipe(up_read, down_write, time.monotonic() + job["wall"]), pid)
-    with os.fdopen(tests_fd, "rb") as file:
-        tests = json.loads(file.read())
+    tests = _read(tests_fd)
     outcome = started(link)
     if outcome is None:
         outcome = run_cases(link, tests) if "inputs" in tests else run_tests(link, tests)
     os.write(verdict_fd, json.dumps([*outcome, link.calls]).encode("utf-8", "replace"))
     os._exit(0)
+
+
+def _read(fd: int) -> Any:
+    parts = []
+    while part := os.read(fd, 1 << 20):
+        parts.append(part)
+    os.close(fd)
+    return json.loads(b"".join(parts))
+
+
+def contained() -> None:
+    """`run` in a container of its own: job and tests on standard input, the verdict on standard output."""
+    verdict, tests = os.dup(1), os.dup(0)
+    os.dup2(2, 1)
+    os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
+    size, job = int.from_bytes(_exactly(tests, 8), "big"), os.memfd_create("job")
+    os.write(job, _exactly(tests, size))
+    os.lseek(job, 0, os.SEEK_SET)
+
+    def confine(job: dict[str, Any]) -> Callable[[], None]:
+        kernel.no_new_privileges()
+        kernel.Filter(host=False).install()
+        return kernel.drop_capabilities
+
+    run(job, tests, verdict, confine)
+
+
+def _exactly(fd: int, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        part = os.read(fd, size - len(data))
+        if not part:
+            raise EOFError
+        data += part
+    return data
 
 
 def started(link: remote.Link) -> Outcome | None:
