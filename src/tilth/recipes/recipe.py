@@ -188,7 +188,8 @@ class Recipe:
         optional_roles: roles that it can do without.
         level: human involvement of a typical row, 1-6 (each row's own is derived from its events): 5 when a machine
             rates or nobody does, 6 when an environment with the truth does.
-        act: ``wrote`` when the text is the model's own, ``rewrote`` when it is the seed's in other words.
+        act: ``wrote`` when the text is the model's own, ``rewrote`` when it is the seed's in other words, ``rated``
+            when models only chose among texts.
     """
 
     id: str

@@ -68,6 +68,7 @@ RECIPES = Registry(
         "phi-textbooks": "tilth.recipes.code.phi_textbooks:phi_textbooks",
         "tinystories": "tilth.recipes.text.tinystories:tinystories",
         "back-translation": "tilth.recipes.multilingual.back_translation:back_translation",
+        "phi-filter": "tilth.recipes.code.phi_filter:phi_filter",
     },
 )
 
