@@ -69,6 +69,7 @@ RECIPES = Registry(
         "tinystories": "tilth.recipes.text.tinystories:tinystories",
         "back-translation": "tilth.recipes.multilingual.back_translation:back_translation",
         "phi-filter": "tilth.recipes.code.phi_filter:phi_filter",
+        "wrap": "tilth.recipes.text.wrap:wrap",
     },
 )
 
