@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tilth.cli.main import main
 from tilth.report import charts
+from tilth.report.diversity import plane
 from tilth.report.escape import escaped, markdown, printable
 from tilth.report.examples import row_html
 from tilth.report.facts import Estimate, read_facts
@@ -143,7 +144,7 @@ def test_a_guide_is_not_sold_as_a_forecast(run_of: MakeRun) -> None:
 def test_every_part_that_the_run_speaks_of_is_there(rich_page: str) -> None:
     found = re.findall(r'<section id="(\w+)"', rich_page)
     assert found == [
-        "funnel", "rates", "training", "checks", "lengths", "levels", "cost", "certificate", "examples", "lineage",
+        "funnel", "rates", "training", "checks", "lengths", "diversity", "levels", "cost", "certificate", "examples", "lineage",
         "sources", "plan",
     ]  # fmt: skip
     words = text_of(rich_page)
@@ -259,7 +260,52 @@ def test_a_browser_shows_the_page_without_errors_requests_or_sideways_scrolling(
             background = page.evaluate("getComputedStyle(document.body).backgroundColor")
             shade = sum(int(x) for x in re.findall(r"\d+", background)[:3]) / 3
             assert (shade < 64) == (scheme == "dark")
-            assert page.locator("section").count() == 12
+            assert page.locator("section").count() == 13
             context.close()
         browser.close()
     assert [word for word in said if word != f"request: {page_file.as_uri()}"] == []
+
+
+def test_labels_move_the_levels_on_the_page_and_on_the_card(run_of: MakeRun) -> None:
+    from tilth.report.card import card_text
+    from tilth.rows.lineage import Event, Lineage
+
+    written = (Event("wrote", "machine", "m"),)
+    lines = [Lineage(digest("kept", i), events=written, level=5) for i in range(4)]
+    run = run_of([{"text": f"row {i}"} for i in range(4)], lineage=lines, levels={"5": 4})
+    assert "The dataset's level is 5" in text_of(report_html(read_facts(run)))
+    who = f'"id": "{digest("kept", 0)}", "annotator": "ada"'
+    run.labels.write_text(f'{{{who}, "label": "right"}}\n')
+    page, card = text_of(report_html(read_facts(run))), card_text(read_facts(run))
+    assert "The dataset's level is 4" in page and "4 before the audit" in page
+    assert "The dataset's level is **4**" in card and "people label a sample (after the audit)" in card
+    run.labels.write_text(f'{{{who}, "label": "right"}}\n{{{who}, "label": null, "undo": true}}\n')
+    facts = read_facts(run)
+    assert facts.labels == () and facts.unreadable_labels == 0
+    assert "The dataset's level is 5" in text_of(report_html(facts))
+
+
+def test_what_the_method_is_stands_in_the_headline(run_of: MakeRun) -> None:
+    run = run_of([{"text": "a"}], recipe={"id": "complete", "summary": "n answers to each prompt"})
+    assert "By complete : n answers to each prompt." in text_of(report_html(read_facts(run)))
+    run.write_json(run.path / "advice.json", {"verdict": "helps"})
+    assert "kept by complete : n answers to each prompt." in text_of(report_html(read_facts(run)))
+
+
+@given(st.lists(st.text(max_size=60), min_size=2, max_size=30))
+@settings(max_examples=25)
+def test_every_text_lies_on_the_map(texts: list[str]) -> None:
+    points = plane(texts)
+    assert points is None or (points.shape == (len(texts), 2) and (points >= 0).all() and (points <= 1).all())
+
+
+def test_texts_that_share_words_lie_together_on_the_map(run_of: MakeRun) -> None:
+    groups = (["the cat sat on the mat"] * 10, ["prime numbers are odd beyond two"] * 10, ["rain fell all day"] * 10)
+    points = plane([f"{text} {i}" for texts in groups for i, text in enumerate(texts)])
+    assert points is not None
+    middles = [points[10 * g : 10 * g + 10].mean(axis=0) for g in range(3)]
+    for g in range(3):
+        own = abs(points[10 * g : 10 * g + 10] - middles[g]).sum(axis=1).max()
+        assert own < min(abs(middles[g] - middles[h]).sum() for h in range(3) if h != g)
+    page = report_html(read_facts(run_of([{"text": "one two"}] * 3)))
+    assert 'id="diversity"' not in page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,10 @@ def read_labels(path: Path) -> tuple[tuple[Mapping[str, Any], ...], int]:
             entry = orjson.loads(line)
         except orjson.JSONDecodeError:
             entry = None
-        if isinstance(entry, dict) and isinstance(entry.get("id"), str) and isinstance(entry.get("label"), str):
+        known = isinstance(entry, dict) and isinstance(entry.get("id"), str)
+        if known and entry.get("undo") is True:
+            last.pop((entry["id"], str(entry.get("annotator") or "")), None)
+        elif known and isinstance(entry.get("label"), str):
             last[(entry["id"], str(entry.get("annotator") or ""))] = entry
         else:
             unreadable += 1
@@ -45,6 +49,18 @@ def rates_from_labels(folder: RunFolder, labels: Iterable[Mapping[str, Any]]) ->
     except InputError:
         return {}
     return {name: getattr(found, name).to_dict() for name in ("epsilon", "rho", "phi", "kept_noise")}
+
+
+def levels_from_labels(folder: RunFolder, labels: Iterable[Mapping[str, Any]]) -> dict[int, int]:
+    """Kept rows by level of human involvement after people have labelled; none when nobody labelled right or wrong."""
+    from tilth.audit.involvement import levels_after
+
+    judged = {str(e["id"]) for e in labels if e["label"] in ("right", "wrong")}
+    if not judged:
+        return {}
+    kept = ids_of(folder, "data/kept")
+    levels = levels_after(folder.read("lineage"), judged)
+    return dict(sorted(Counter(level for id, level in levels.items() if id in kept).items()))
 
 
 def read_ledger(run: RunFolder) -> tuple[tuple[dict[str, Any], ...], dict[str, Any]]:

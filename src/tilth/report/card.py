@@ -11,6 +11,7 @@ from typing import Any
 
 from tilth.report import tables
 from tilth.report.again import base_name, reproduce_command
+from tilth.report.audited import levels_from_labels
 from tilth.report.escape import markdown
 from tilth.report.facts import RATES, Estimate, Facts, number, plain, read_facts, whole
 from tilth.report.hub import front_matter
@@ -232,8 +233,14 @@ def _levels(facts: Facts) -> str:
     levels = facts.levels
     if not levels:
         return ""
-    rows = [(str(k), count(n), share(n, sum(levels.values())), LEVELS[k][0]) for k, n in levels.items()]
-    top = max(levels)
+    after = levels_from_labels(facts.folder, facts.labels)
+    shown = [("", levels)] if not after or after == levels else [("as made", levels), ("after the audit", after)]
+    rows = [
+        (str(k), count(n), share(n, sum(found.values())), " ".join(f"{LEVELS[k][0]} {when and f'({when})'}".split()))
+        for when, found in reversed(shown)
+        for k, n in found.items()
+    ]
+    top = max(after or levels)
     return (
         "## Human involvement\n\n"
         f"The dataset's level is **{top}**, the highest of its rows (1 is the most human): {LEVELS[top][0]}. "

@@ -12,6 +12,7 @@ from string import Template
 
 from tilth.report import proof, sections
 from tilth.report.again import base_name
+from tilth.report.diversity import MAP_ROWS, diversity
 from tilth.report.escape import escaped
 from tilth.report.examples import examples_section, lineage_section
 from tilth.report.facts import Estimate, Facts, number, read_facts, whole
@@ -50,9 +51,9 @@ def report_html(facts: Facts, *, examples: int = 3) -> str:
         facts: the run.
         examples: rows shown for each outcome.
     """
-    kept = sample_table(facts.folder, "data/kept", examples)
+    kept = sample_table(facts.folder, "data/kept", examples, texts=MAP_ROWS)
     reasons = list(facts.dropped)[:MAX_REASONS]
-    dropped = sample_table(facts.folder, "data/dropped", examples, reasons=reasons)
+    dropped = sample_table(facts.folder, "data/dropped", examples, reasons=reasons, texts=MAP_ROWS)
     failed = sample_table(facts.folder, "data/failed", examples)
     parts = [
         sections.funnel(facts),
@@ -60,6 +61,7 @@ def report_html(facts: Facts, *, examples: int = 3) -> str:
         proof.arms(facts),
         sections.checks(facts),
         sections.lengths(kept.words, dropped.words),
+        diversity(kept.texts, dropped.texts),
         sections.levels(facts),
         sections.cost(facts),
         sections.certificate(facts),
@@ -88,12 +90,12 @@ def _resource(name: str) -> str:
 def _headline(facts: Facts) -> str:
     verdict = facts.advice.get("verdict")
     rows = f"{count(facts.kept)} of {plural(facts.candidates, 'candidate')} kept"
-    recipe = f"<code>{escaped(facts.name)}</code>"
+    recipe, about = f"<code>{escaped(facts.name)}</code>", facts.recipe.get("summary")
     if isinstance(verdict, str):
         said = (GUIDES if facts.guide else VERDICTS).get(verdict, verdict)
-        head, told = f"<h1>{escaped(said)}.</h1>", f"{rows} by {recipe}. {_prediction(facts)}"
+        told = f"{rows} by {recipe}" + (f": {escaped(about)}" if about else "")
+        head, told = f"<h1>{escaped(said)}.</h1>", f"{told}. {_prediction(facts)}"
     else:
-        about = facts.recipe.get("summary")
         source = f" from <code>{escaped(base_name(facts.plan['source']))}</code>" if facts.plan.get("source") else ""
         head, told = f"<h1>{rows}</h1>", f"By {recipe}{source}" + (f": {escaped(about)}." if about else ".")
         told += " No advice has been asked for yet: whether the rows help is open."

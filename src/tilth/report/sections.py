@@ -8,6 +8,7 @@ from statistics import median
 
 from tilth.report import charts, tables
 from tilth.report.again import reproduce_command
+from tilth.report.audited import levels_from_labels
 from tilth.report.charts import Bar
 from tilth.report.escape import escaped
 from tilth.report.facts import Facts, number, plain, whole
@@ -109,21 +110,27 @@ def levels(facts: Facts) -> Section | None:
     found = facts.levels
     if not found:
         return None
-    total, top = sum(found.values()), max(found)
-    rows = [
-        Bar(
-            f'<span class="level"><b>{k}</b><span>{who}</span></span>',
-            found.get(k, 0),
-            "kept",
-            of_total(found.get(k, 0), total),
-        )
-        for k, (who, _) in LEVELS.items()
-    ]
+    after = levels_from_labels(facts.folder, facts.labels)
+    top = max(after or found)
+    body = _level_bars(after or found, found)
     about = (
         "Derived from what was recorded of each row; 1 is the most human.\n"
         f"The dataset's level is {top}, the highest of its rows. {LEVELS[top][1]}"
+        + ("\nPeople's labels are counted in." if after else "")
     )
-    return Section("levels", "Human involvement", about, charts.bars(rows, "kept rows by level", most=total))
+    return Section("levels", "Human involvement", about, body)
+
+
+def _level_bars(found: Mapping[int, int], made: Mapping[int, int]) -> str:
+    """Rows by level; where an audit has moved some, how many there were before."""
+    total = sum(found.values())
+    rows = []
+    for k, (who, _) in LEVELS.items():
+        n, before = found.get(k, 0), made.get(k, 0)
+        moved = f"<small>{count(before)} before the audit</small>" if n != before else ""
+        label = f'<span class="level"><b>{k}</b><span>{who}{moved}</span></span>'
+        rows.append(Bar(label, n, "kept", of_total(n, total)))
+    return charts.bars(rows, "kept rows by level", most=total)
 
 
 def cost(facts: Facts) -> Section | None:

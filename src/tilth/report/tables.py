@@ -19,6 +19,8 @@ from tilth.rows.text import row_text
 
 LENGTH_ROWS = 100_000
 """Rows of a table whose length is measured; the first ones."""
+TEXT_LENGTH = 4_000
+"""Characters of a text that is kept for a figure."""
 MAX_DEPTH = 6
 """Generations of ancestors that are looked up."""
 
@@ -31,14 +33,16 @@ class Sampled:
         rows: reason (empty for a kept row) to a few rows.
         words: words of each measured row's text.
         count: rows in the table.
+        texts: texts of a random sample of all rows, cut to `TEXT_LENGTH`.
     """
 
     rows: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
     words: list[int] = field(default_factory=list)
     count: int = 0
+    texts: list[str] = field(default_factory=list)
 
 
-def sample_table(folder: RunFolder, name: str, each: int, *, reasons: Iterable[str] = ()) -> Sampled:
+def sample_table(folder: RunFolder, name: str, each: int, *, reasons: Iterable[str] = (), texts: int = 0) -> Sampled:
     """A few rows by reason, and the length of all texts.
 
     Args:
@@ -46,16 +50,20 @@ def sample_table(folder: RunFolder, name: str, each: int, *, reasons: Iterable[s
         name: table, such as ``data/kept``.
         each: rows for each reason.
         reasons: reasons to look at; all when empty.
+        texts: rows whose texts are kept.
     """
     wanted = set(reasons)
     heaps: dict[str, list[tuple[int, int, dict[str, Any]]]] = defaultdict(list)
     words: list[int] = []
+    drawn: list[tuple[int, str]] = []
     count = 0
     for count, row in enumerate(folder.read(name), 1):
         if count <= LENGTH_ROWS:
             text = row_text(row)
             if text is not None:
                 words.append(len(text.split()))
+                if texts:
+                    _offer(drawn, (-_rank(row.get("id")), text[:TEXT_LENGTH]), texts)
         reason = str(row.get("reason") or "") if name != "data/kept" else ""
         if wanted and reason not in wanted:
             continue
@@ -65,7 +73,14 @@ def sample_table(folder: RunFolder, name: str, each: int, *, reasons: Iterable[s
         elif heap and rank > heap[0][0]:
             heapq.heapreplace(heap, (rank, -count, row))
     rows = {reason: [row for _, _, row in sorted(heap, reverse=True)] for reason, heap in heaps.items()}
-    return Sampled(rows, words, count)
+    return Sampled(rows, words, count, [text for _, text in sorted(drawn, reverse=True)])
+
+
+def _offer(heap: list[tuple[int, str]], entry: tuple[int, str], most: int) -> None:
+    if len(heap) < most:
+        heapq.heappush(heap, entry)
+    elif entry > heap[0]:
+        heapq.heapreplace(heap, entry)
 
 
 def _rank(id: Any) -> int:

@@ -7,6 +7,7 @@ next row is given, so a killed server loses nothing. Knows no HTTP.
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -262,13 +263,16 @@ class Review:
 
     def shrinking(self) -> list[tuple[int, Interval]]:
         """Noise of the kept rows after each label of a kept row, thinned to `POINTS`."""
-        last: dict[str, str] = {}
+        votes: dict[str, dict[str, str]] = {}
+        counts = Counter[str]()
         trace: list[tuple[int, int]] = []
         for label in self.labels():
             if self._side.get(label.id) == "kept":
-                last[label.id] = label.label
-                wrong = sum(v == "wrong" for v in last.values())
-                trace.append((wrong, wrong + sum(v == "right" for v in last.values())))
+                mine = votes.setdefault(label.id, {})
+                counts[_majority(mine)] -= 1
+                mine[label.annotator] = label.label
+                counts[_majority(mine)] += 1
+                trace.append((counts["wrong"], counts["wrong"] + counts["right"]))
         step = max(1, -(-len(trace) // POINTS))
         kept = [i for i in range(len(trace)) if i % step == 0 or i == len(trace) - 1]
         return [(i + 1, _share(*trace[i])) for i in kept]
@@ -282,6 +286,12 @@ class Review:
             kept, dropped, number("kept", "right"), number("kept", "wrong"), number("dropped", "right"),
             number("dropped", "wrong"),
         )  # fmt: skip
+
+
+def _majority(votes: Mapping[str, str]) -> str:
+    """The consensus of one row's votes, as `tilth.audit.labels.consensus` has it."""
+    right, wrong = (sum(v == word for v in votes.values()) for word in ("right", "wrong"))
+    return "unsure" if right == wrong else "right" if right > wrong else "wrong"
 
 
 @functools.lru_cache(4096)
