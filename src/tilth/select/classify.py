@@ -38,10 +38,12 @@ class Scored:
     Args:
         scores: for each text the share of good ones expected among texts like it, in [0, 1].
         report: kind, judged rows, out-of-fold AUC, base rate and precision at the kept share (plain JSON).
+        judged: for each judged text its score by a model that did not learn from it.
     """
 
     scores: list[float]
     report: dict[str, Any]
+    judged: list[float]
 
 
 def judged(labels: Sequence[Any]) -> NDArray[np.bool_]:
@@ -118,7 +120,7 @@ def score_texts(
         "classifier": kind, "judged": len(good), "good": int(good.sum()), "base_rate": float(good.mean()),
         "auc": auc(out_of_fold, good), "kept_share": share, "precision_at_share": float(good[top].mean()),
     }  # fmt: skip
-    return Scored(scores.tolist(), report)
+    return Scored(scores.tolist(), report, out_of_fold.tolist())
 
 
 def auc(scores: Floats, good: NDArray[np.bool_]) -> float:

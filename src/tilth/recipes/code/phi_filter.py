@@ -2,9 +2,9 @@
 
 1. A judge grades `judged` documents, drawn at random, for their educational value from 1 to 5, with a reason.
 2. All documents are embedded; a random forest learns which got `good` or more.
-3. Every document is scored, the judged ones by the trees that did not see them, and the share `keep` with the highest scores
+3. Every document is scored, the judged ones by models that did not see them, and the share `keep` with the highest scores
    is kept.
-`notes` has the figures: out-of-bag AUC and precision at the kept share, and how often a second grading of `again` documents
+`notes` has the figures: out-of-fold AUC and precision at the kept share, and how often a second grading of `again` documents
 agrees with the first, which bounds what any classifier of this judge can reach.
 
 Source: Gunasekar et al. 2023, "Textbooks Are All You Need" (phi-1), section 2.1 (a strong judge on about 100 K files, a random
@@ -26,8 +26,8 @@ from tilth.recipes.prompt import Prompt
 from tilth.recipes.recipe import Candidate, Context, recipe
 from tilth.rows.row import Row
 from tilth.rows.verdict import FAIL, PASS, Verdict
-from tilth.select.embed import open_embedder
-from tilth.select.forest import auc, grow
+from tilth.select.classify import score_texts
+from tilth.select.embed import Embedder, Vectors, open_embedder
 from tilth.verify.judge import fence_for, shortened
 from tilth.verify.parse import final_score
 
@@ -66,11 +66,24 @@ class Grade:
     by: tuple[Reply, ...]
 
 
-def leading(vectors: Any, directions: int) -> Any:
-    """Embeddings (n, d) on their first principal directions (n, directions)."""
-    centred = np.asarray(vectors, np.float64) - np.mean(vectors, axis=0)
-    _, axes = np.linalg.eigh(centred.T @ centred)
-    return centred @ axes[:, ::-1][:, :directions]
+@dataclass(frozen=True, slots=True)
+class Leading:
+    """An embedder whose vectors are projected on their first principal directions."""
+
+    inner: Embedder
+    directions: int
+
+    @property
+    def identity(self) -> str:
+        """See `Embedder`."""
+        return f"{self.inner.identity}, first {self.directions} directions"
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """(n, d) for n texts, d at most `directions`."""
+        vectors = np.asarray(self.inner.embed(texts), np.float64)
+        centred = vectors - vectors.mean(axis=0)
+        _, axes = np.linalg.eigh(centred.T @ centred)
+        return np.asarray(centred @ axes[:, ::-1][:, : self.directions], np.float32)
 
 
 def kept_share(scores: Sequence[float], keep: float) -> set[int]:
@@ -99,7 +112,6 @@ async def phi_filter(
     keep: float = 0.25,
     good: float = GOOD,
     embedder: str = "hashed",
-    trees: int = 100,
     retries: int = 1,
 ) -> AsyncIterator[Candidate]:
     """Keep the documents that a classifier of a judge's taste finds best.
@@ -112,7 +124,6 @@ async def phi_filter(
         keep: share of all documents to keep.
         good: the grade from which a document counts as good.
         embedder: as in `tilth select --semantic`.
-        trees: trees of the forest.
         retries: fresh draws for a grade that cannot be read.
     """
     documents = []
@@ -140,30 +151,39 @@ async def phi_filter(
     second = await ctx.each(sample[:again], grade, name="again")
     _agreement(ctx, [(grades[i].score, g.score) for i, g in zip(sample[:again], second, strict=True)], good)
     known = [i for i in sample if grades[i].score is not None]
-    labels = np.array([(grades[i].score or 0.0) >= good for i in known], dtype=bool)
+    labels = [(grades[i].score or 0.0) >= good for i in known]
     ctx.note("grades unread", len(sample) - len(known))
 
     scores: list[float] = []
-    if len(known) >= LEAST_JUDGED and 0 < labels.sum() < len(labels):
-        vectors = await ctx.run(open_embedder(embedder).embed, [text for _, text in documents])
-        vectors = leading(vectors, min(DIRECTIONS, 2 + len(known) // ROWS_A_DIRECTION))
-        forest = await ctx.run(lambda: grow(vectors[known], labels, trees=trees, seed=ctx.seed))
-        found = forest.predict(vectors)
-        unseen = np.where(np.isnan(forest.out_of_bag), labels.mean(), forest.out_of_bag)
-        found[known] = unseen
-        scores = [round(float(s), 6) for s in found]
-        best = sorted(kept_share(unseen.tolist(), keep))
-        ctx.note("auc", round(auc(unseen, labels), 4))
-        ctx.note("precision at the kept share", round(float(labels[best].mean()), 4) if best else 0.0)
-        ctx.note("share good", round(float(labels.mean()), 4))
+    if len(known) >= LEAST_JUDGED and 0 < sum(labels) < len(labels):
+        texts = [text for _, text in documents]
+        learnt = Leading(open_embedder(embedder), min(DIRECTIONS, 2 + len(known) // ROWS_A_DIRECTION))
+        found = await ctx.run(
+            lambda: score_texts(
+                texts, [texts[i] for i in known], labels, kind="forest", embedder=learnt, share=keep, seed=ctx.seed
+            )
+        )
+        own = dict(zip(known, found.judged, strict=True))
+        scores = [round(own.get(i, score), 6) for i, score in enumerate(found.scores)]
+        for name, note in (
+            ("auc", "auc"),
+            ("precision_at_share", "precision at the kept share"),
+            ("base_rate", "share good"),
+        ):
+            ctx.note(note, round(found.report[name], 4))
     chosen = kept_share(scores, keep)
     threshold = min((scores[i] for i in chosen), default=None)
     for i, (row, text) in enumerate(documents):
-        own = grades.get(i, Grade(None, ()))
-        columns: dict[str, Any] = {**row, "text": text, "quality": scores[i] if scores else None, "judged": own.score}
-        evidence = {"threshold": threshold, "judged": own.score}
+        graded = grades.get(i, Grade(None, ()))
+        columns: dict[str, Any] = {
+            **row,
+            "text": text,
+            "quality": scores[i] if scores else None,
+            "judged": graded.score,
+        }
+        evidence = {"threshold": threshold, "judged": graded.score}
         verdict = [Verdict("quality", PASS if i in chosen else FAIL, scores[i], evidence)] if scores else []
-        made = ctx.make(columns, of=row, by=own.by, verdicts=verdict)
+        made = ctx.make(columns, of=row, by=graded.by, verdicts=verdict)
         if not scores:
             ctx.drop(
                 made, "quality:unknown:too-few-grades" if len(known) < LEAST_JUDGED else "quality:unknown:one-class"
