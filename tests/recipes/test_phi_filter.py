@@ -42,12 +42,12 @@ def judge(noise: float = 0.0, silent: float = 0.0) -> FunctionModel:
 
 
 def run(model: object = None, rows: list[dict] | None = None, **settings: object) -> Harvested:
-    settings = {"judged": 120, "keep": 1 / 3, **settings}
+    settings = {"judged": 120, "keep": 1 / 3, "classifier": "linear", **settings}
     return run_recipe(phi_filter, rows or DOCUMENTS, model or judge(), **settings)  # type: ignore[arg-type]
 
 
 def test_a_planted_signal_is_learnt_from_half_of_the_documents() -> None:
-    found = run()
+    found = run(classifier="forest")
     assert len(found.kept) == 80 and found.numbers.dropped == {"quality:fail:below": 160}
     assert sum(r["good"] for r in found.kept) / 80 > 0.9
     notes = found.numbers.notes

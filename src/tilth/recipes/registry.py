@@ -70,6 +70,7 @@ RECIPES = Registry(
         "back-translation": "tilth.recipes.multilingual.back_translation:back_translation",
         "phi-filter": "tilth.recipes.code.phi_filter:phi_filter",
         "wrap": "tilth.recipes.text.wrap:wrap",
+        "phi15-topics": "tilth.recipes.text.phi15_topics:phi15_topics",
     },
 )
 

@@ -8,7 +8,7 @@
 agrees with the first, which bounds what any classifier of this judge can reach.
 
 Source: Gunasekar et al. 2023, "Textbooks Are All You Need" (phi-1), section 2.1 (a strong judge on about 100 K files, a random
-forest on a code model's embeddings). The embedder is `hashed` unless told otherwise; the release names no threshold.
+forest on a code model's embeddings). The embedder is `hashed` unless told otherwise; the paper names no threshold.
 """
 
 from __future__ import annotations
@@ -111,6 +111,7 @@ async def phi_filter(
     again: int = 50,
     keep: float = 0.25,
     good: float = GOOD,
+    classifier: str = "forest",
     embedder: str = "hashed",
     retries: int = 1,
 ) -> AsyncIterator[Candidate]:
@@ -123,7 +124,8 @@ async def phi_filter(
         again: how many of these it grades a second time.
         keep: share of all documents to keep.
         good: the grade from which a document counts as good.
-        embedder: as in `tilth select --semantic`.
+        classifier: ``forest`` on embeddings as in the paper, or ``linear`` on words, which is much faster.
+        embedder: as in `tilth select --semantic`; for the forest.
         retries: fresh draws for a grade that cannot be read.
     """
     documents = []
@@ -160,7 +162,7 @@ async def phi_filter(
         learnt = Leading(open_embedder(embedder), min(DIRECTIONS, 2 + len(known) // ROWS_A_DIRECTION))
         found = await ctx.run(
             lambda: score_texts(
-                texts, [texts[i] for i in known], labels, kind="forest", embedder=learnt, share=keep, seed=ctx.seed
+                texts, [texts[i] for i in known], labels, kind=classifier, embedder=learnt, share=keep, seed=ctx.seed
             )
         )
         own = dict(zip(known, found.judged, strict=True))
