@@ -71,6 +71,7 @@ RECIPES = Registry(
         "phi-filter": "tilth.recipes.code.phi_filter:phi_filter",
         "wrap": "tilth.recipes.text.wrap:wrap",
         "phi15-topics": "tilth.recipes.text.phi15_topics:phi15_topics",
+        "question-generation": "tilth.recipes.multilingual.question_generation:question_generation",
     },
 )
 

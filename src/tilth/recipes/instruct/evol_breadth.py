@@ -31,6 +31,7 @@ from tilth.recipes.instruct.evol_instruct import (
 )
 from tilth.recipes.instruct.self_instruct import NOVELTY, novelty_verdict
 from tilth.recipes.prompt import Prompt
+from tilth.recipes.reading import ask_until_read
 from tilth.recipes.recipe import Candidate, Context, recipe
 from tilth.rows.row import Row
 from tilth.rows.verdict import FAIL, PASS, UNKNOWN, Verdict, decide
@@ -171,11 +172,11 @@ async def evol_breadth(
 async def same_domain(ctx: Context, first: str, second: str, replies: list[Reply]) -> Verdict:
     """The judge's word on whether two instructions are of one field; unknown without a readable word."""
     asked = ctx.fill(DOMAIN, first=first, second=second)
-    for attempt in range(JUDGE_TRIES):
-        reply = await ask_or_none(ctx, "judge", asked, temperature=1.0 if attempt else 0.0)
-        replies += given(reply)
-        word = None if reply is None or reply.cut else label(reply.text, ("Same", "Other"))
-        if word is not None:
-            drifted = word == "Other"
-            return Verdict("domain", FAIL if drifted else PASS, detail="drift" if drifted else "")
-    return Verdict("domain", UNKNOWN, detail="unparsed")
+    read = await ask_until_read(
+        ctx, "judge", asked, lambda r: label(r.text, ("Same", "Other")), retries=JUDGE_TRIES - 1, lenient=True
+    )
+    replies += read.replies
+    if read.value is None:
+        return Verdict("domain", UNKNOWN, detail="unparsed")
+    drifted = read.value == "Other"
+    return Verdict("domain", FAIL if drifted else PASS, detail="drift" if drifted else "")

@@ -24,6 +24,7 @@ from typing import Any
 
 from tilth.models.base import Reply
 from tilth.recipes.prompt import Prompt
+from tilth.recipes.reading import ask_until_read
 from tilth.recipes.recipe import Candidate, Context, recipe
 from tilth.rows.row import Row
 from tilth.rows.verdict import FAIL, PASS, UNKNOWN, Verdict
@@ -151,15 +152,12 @@ async def label_first(
         return await one.ask("generator", text, temperature=temperature, max_tokens=max_tokens)
 
     async def check(text: str, one: Context) -> tuple[Verdict, list[Reply]]:
-        replies: list[Reply] = []
-        for attempt in range(CHECKS):
-            shown = one.fill(CHECK, task=task, labels=names, text=text)
-            reply = await one.ask("checker", shown, temperature=1.0 if attempt else 0.0)
-            replies.append(reply)
-            found = None if reply.cut else declared(reply.text, list(shares))
-            if found is not None:
-                return Verdict("round-trip", PASS, evidence={"found": found}), replies
-        return Verdict("round-trip", UNKNOWN, evidence={"said": replies[-1].text[:200]}, detail="unparsed"), replies
+        shown = one.fill(CHECK, task=task, labels=names, text=text)
+        read = await ask_until_read(one, "checker", shown, lambda r: declared(r.text, list(shares)), retries=CHECKS - 1)
+        if read.value is not None:
+            return Verdict("round-trip", PASS, evidence={"found": read.value}), read.replies
+        said = read.replies[-1].text[:200]
+        return Verdict("round-trip", UNKNOWN, evidence={"said": said}, detail="unparsed"), read.replies
 
     turn = 0
     while missing := [

@@ -23,7 +23,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple
 
 from tilth.errors import InputError
-from tilth.models.base import ModelError, Reply
+from tilth.models.base import Reply
 from tilth.recipes.asked import ask_or_none, fault, given
 from tilth.recipes.prompt import Prompt
 from tilth.recipes.reading import RETRIES, ask_until_read
@@ -160,12 +160,14 @@ async def iterated_curation(
     async def judge(pair: Pair, one: Context, examples: str) -> tuple[bool | None, list[Reply]]:
         fence = fence_for(pair.request, pair.answer)
         asked = one.fill(JUDGE, fence=fence, examples=examples, request=pair.request, answer=pair.answer)
-        try:
-            read = await ask_until_read(
-                one, "judge", asked, lambda r: label(r.text, ("good", "bad"), "Verdict"), retries=judge_retries
-            )
-        except ModelError:
-            return None, []
+        read = await ask_until_read(
+            one,
+            "judge",
+            asked,
+            lambda r: label(r.text, ("good", "bad"), "Verdict"),
+            retries=judge_retries,
+            lenient=True,
+        )
         return (None if read.value is None else read.value == "good"), read.replies
 
     kept: list[Pair] = []
