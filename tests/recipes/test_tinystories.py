@@ -15,7 +15,8 @@ from tilth.errors import InputError
 from tilth.models.base import ModelError, Reply, Request
 from tilth.models.doubles import FunctionModel, hash_uniform
 from tilth.recipes import load_recipe
-from tilth.recipes.text.tinystories import LEXICON, Told, forms, missing_words, opening, read_lexicon
+from tilth.recipes.text.tinystories import LEXICON, forms, missing_words, opening, read_lexicon
+from tilth.recipes.text.told import Told
 from tilth.select.near import near_groups
 
 STORIES = load_recipe("tinystories")

@@ -17,7 +17,7 @@ irregular forms behind slashes, as in run/ran/running) and the vocabulary of thr
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -27,8 +27,9 @@ from tilth.recipes.asked import ask_or_none, fault, given
 from tilth.recipes.chunks import balanced, sentences
 from tilth.recipes.prompt import Prompt
 from tilth.recipes.recipe import Context, recipe
+from tilth.recipes.text.told import Told
 from tilth.rows.row import Row
-from tilth.select.words import shingles, words
+from tilth.select.words import words
 from tilth.verify.replies import ends_whole, is_refusal
 
 FEATURES = {
@@ -111,27 +112,6 @@ def missing_words(story: str, wanted: Sequence[str]) -> list[str]:
 def opening(story: str) -> str:
     """The first words of a story, lower case."""
     return " ".join(words(story)[:OPENING])
-
-
-class Told:
-    """Stories that were told, asked how like them a new one is."""
-
-    def __init__(self) -> None:
-        self._sizes: list[int] = []
-        self._holders: dict[str, list[int]] = defaultdict(list)
-
-    def nearest(self, story: str) -> float:
-        """The highest Jaccard of word 5-grams with any story told."""
-        mine = shingles(story, 5)
-        shared = Counter(i for gram in mine for i in self._holders.get(gram, ()))
-        return max((n / (len(mine) + self._sizes[i] - n) for i, n in shared.items()), default=0.0)
-
-    def add(self, story: str) -> None:
-        """Tell a story."""
-        mine = shingles(story, 5)
-        for gram in mine:
-            self._holders[gram].append(len(self._sizes))
-        self._sizes.append(len(mine))
 
 
 def read_lexicon(text: str | None) -> dict[str, list[str]]:
