@@ -255,10 +255,11 @@ class Review:
         words = consensus(labels)
         counts = self._counts(words)
         found = rates(labels, self._ranked["kept"], self._ranked["dropped"]) if counts.labelled else None
-        done = len({v.id for v in labels if v.annotator == annotator and v.id in self._side})
+        mine = {v.id for v in labels if v.annotator == annotator and v.id in self._side}
+        done = len(mine)
         needed = labels_needed(counts, self.width, self.figure) if self.width is not None else None
         everyone = len(words.keys() & self._side.keys())
-        goal = done + needed.more if needed is not None else max(done, min(self.size, len(self._side)))
+        goal = done + (needed.more if needed is not None else sum(id not in mine for id in self._order))
         return Progress(done, goal, everyone, found, needed)
 
     def shrinking(self) -> list[tuple[int, Interval]]:
