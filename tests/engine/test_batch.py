@@ -169,6 +169,7 @@ def test_a_batch_that_is_under_way_is_found_again_and_not_paid_twice(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from tilth.journal import Journal
+    from tilth.journal.waiting import WaitingList
 
     out = tmp_path / "o"
     with running(record=True) as server:
@@ -186,8 +187,9 @@ def test_a_batch_that_is_under_way_is_found_again_and_not_paid_twice(
         run(words, capsys)
         assert run(["requests", "send", str(out), "--no-wait", "--json"], capsys)["waiting"] == 12
         journal = Journal(out / "journal.db")
-        for name in journal.batches():
-            journal.set_batch(journal.in_batch(name), None)  # as if killed before it was written down
+        waits = WaitingList(journal)
+        for name in waits.batches():
+            waits.set_batch(waits.in_batch(name), None)  # as if killed before it was written down
         journal.close()
         assert run(["requests", "send", str(out), "--every", "0.01", "--json"], capsys)["answers"] == 12
         assert len(server.desk.batches) == 1 and server.tally.requests == 12

@@ -68,7 +68,7 @@ def test_what_was_committed_is_there_after_a_crash_and_the_rest_is_not_half_ther
     journal.put([record("a")])
     journal.commit()
     journal.put([record("b"), record("c", first="b", request=None)])
-    journal._db.close()  # as a crash would: the open transaction is rolled back
+    journal.db.close()  # as a crash would: the open transaction is rolled back
     journal._lock.close()  # type: ignore[union-attr]
     again = Journal(path)
     assert again.reply("a") is not None and again.reply("b") is None and again.reply("c") is None
@@ -121,12 +121,12 @@ def test_a_full_disk_is_said_and_loses_nothing_committed(tmp_path: Path) -> None
     journal = Journal(path)
     journal.put([record("a")])
     journal.commit()
-    pages = journal._db.execute("PRAGMA page_count").fetchone()[0]
-    journal._db.execute(f"PRAGMA max_page_count={pages + 1}")
+    pages = journal.db.execute("PRAGMA page_count").fetchone()[0]
+    journal.db.execute(f"PRAGMA max_page_count={pages + 1}")
     with pytest.raises(DiskError, match="full"):
         for i in range(1000):
             journal.put([record(f"b{i}", reply={"text": "x" * 4000, "finish_reason": "stop"})])
-    journal._db.close()
+    journal.db.close()
     journal._lock.close()  # type: ignore[union-attr]
     again = Journal(path)
     assert again.reply("a") is not None

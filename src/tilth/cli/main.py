@@ -33,6 +33,7 @@ VERBS = {
     "report": "write the dataset card and the one-file HTML report",
     "view": "browse a run",
     "requests": "export unanswered requests, import answers",
+    "journal": "compact, merge, or erase one person from what runs recorded",
     "replay": "rebuild a dataset from its journal alone",
 }
 

@@ -117,7 +117,7 @@ def _told(bill: dict[str, Any], summary: Any) -> str:
     dropped = sum(summary["dropped"].values())
     return (
         f"{bill['sampled']} of {bill['seeds']:,} seeds run, {summary['kept']} kept, {dropped} dropped. "
-        f"The whole run, by regression on the seeds' length{sure}: {figures}."
+        f"The whole run, by proportion{sure}: {figures}."
     )
 
 

@@ -12,6 +12,7 @@ from tilth.errors import BudgetError, UsageError
 from tilth.journal.budget import Budget
 from tilth.journal.keys import SHARED, request_hash, request_key
 from tilth.journal.store import Journal, Record
+from tilth.journal.waiting import WaitingList
 from tilth.models.base import Model, ModelError, Reply, Request, Usage, Waiting, as_messages
 from tilth.models.prices import cost
 from tilth.models.structured import with_parsed
@@ -55,6 +56,7 @@ class Asker:
         journal_only: bool = False,
     ) -> None:
         self.models, self.journal, self.budget = models, journal, budget
+        self.waiting = WaitingList(journal)
         self.counts = Counts()
         self._prices, self._journal_only = prices, journal_only
         self._slots = asyncio.Semaphore(concurrency)
@@ -153,7 +155,7 @@ class Asker:
     ) -> NoReturn:
         """Record the unanswered draws for the next export, each as a request of its own."""
         for i in missing:
-            if (refusal := self.journal.refusal(keys[i])) is not None:
+            if (refusal := self.waiting.refusal(keys[i])) is not None:
                 raise ModelError(refusal)
             usd, tokens = self._guess(model, replace(request, n=1))
             if not self.budget.reserve(usd, tokens):
@@ -163,7 +165,7 @@ class Asker:
                 )
             asked = replace(request, n=1, draw=request.draw + i)
             nothing = Reply("", key=keys[i])
-            self.journal.put_waiting([self._record(model, asked, nothing, keys[i], scope, seed, draw=asked.draw)])
+            self.waiting.put([self._record(model, asked, nothing, keys[i], scope, seed, draw=asked.draw)])
         raise Waiting
 
     def _guess(self, model: Model, request: Request) -> tuple[float, int]:

@@ -17,6 +17,7 @@ from tilth.engine.plan import Plan
 from tilth.errors import DiskError, InputError
 from tilth.journal.budget import Limits
 from tilth.journal.store import Journal, Record
+from tilth.journal.waiting import WaitingList
 from tilth.models.base import Model, Request
 from tilth.models.batch import Batch, read_line, waiting
 from tilth.models.prices import cost
@@ -69,7 +70,7 @@ def collect(path: str | Path, *, again: bool = False, budget: str = "") -> Resul
     if budget:
         plan = replace(plan, budget=Limits.parse(budget).as_dict())
     if again:
-        with_journal(folder, lambda journal: journal.ask_anew(refused=True))
+        with_journal(folder, lambda journal: WaitingList(journal).anew(refused=True))
     return run_plan(plan, path, models=waiting_models(plan), quiet=True)
 
 
@@ -90,7 +91,7 @@ def export_requests(path: str | Path, file: str | Path, *, again: bool = False, 
     def write(journal: Journal) -> int:
         count = 0
         with Path(file).open("wb") as out:
-            for line in lines(journal.waiting(), models):
+            for line in lines(WaitingList(journal).unsent(), models):
                 out.write(line)
                 count += 1
         return count
@@ -139,22 +140,22 @@ def import_answers(path: str | Path, file: str | Path) -> Imported:
 
 def take(journal: Journal, source: Iterable[bytes], plan: Plan) -> Imported:
     """Record the answers in the lines of a result file."""
-    found = Imported()
+    found, waits = Imported(), WaitingList(journal)
     for text in source:
         if not text.strip():
             continue
         try:
             line = read_line(text)
-            asked = journal.waits(line.key)
+            asked = waits.get(line.key)
             if asked is None:
                 known = journal.reply(line.key) is not None
                 found.duplicates += known
                 found.unknown += not known
             elif line.lasting:
-                journal.refuse_waiting(line.key, line.error)
+                waits.refuse(line.key, line.error)
                 found.refused += 1
             elif line.error:
-                journal.set_batch([line.key], None)
+                waits.set_batch([line.key], None)
                 found.again += 1
             else:
                 _answer(journal, asked, line, plan)
@@ -163,7 +164,7 @@ def take(journal: Journal, source: Iterable[bytes], plan: Plan) -> Imported:
             found.unreadable += 1
     journal.set_meta("sent", int(journal.meta("sent") or 0) + found.answers)
     journal.commit()
-    found.waiting = journal.count_waiting()
+    found.waiting = waits.count()
     return found
 
 
@@ -171,7 +172,7 @@ def _answer(journal: Journal, asked: Record, line: Any, plan: Plan) -> None:
     reply = line.reply(request_of(asked), asked.model)
     usd = cost(model_name(asked.model), reply.usage, plan.prices) or 0.0
     spent = {"input": reply.usage.input, "output": reply.usage.output, "cost": usd}
-    journal.answer_waiting(replace(asked, reply=plain_reply(reply), **spent))
+    WaitingList(journal).answer(replace(asked, reply=plain_reply(reply), **spent))
 
 
 def with_journal(folder: RunFolder, use: Callable[[Journal], T]) -> T:

@@ -14,6 +14,7 @@ from tilth.engine.local import Result
 from tilth.engine.plan import Plan
 from tilth.errors import EndpointError, UsageError
 from tilth.journal.store import Journal
+from tilth.journal.waiting import WaitingList
 from tilth.models.base import ModelError
 from tilth.models.batch import Batch
 from tilth.models.batchapi import ENDED, BatchApi
@@ -51,9 +52,9 @@ async def drive(
             if result.error is not None:
                 return result, whole
             await _send(folder, models, say)
-            open_batches = with_journal(folder, lambda journal: journal.batches())
+            open_batches = with_journal(folder, lambda journal: WaitingList(journal).batches())
             if not open_batches or not wait:
-                whole.waiting = with_journal(folder, lambda journal: journal.count_waiting())
+                whole.waiting = with_journal(folder, lambda journal: WaitingList(journal).count())
                 return result, whole
             if not done:
                 await asyncio.sleep(every)
@@ -70,7 +71,7 @@ async def _send(folder: RunFolder, models: dict[str, Batch], say: Callable[[str]
 
     def gather(journal: Journal) -> None:
         size = 0
-        for record in journal.waiting():
+        for record in WaitingList(journal).unsent():
             line = next(lines([record], models))
             parts = groups.setdefault((record.model, f"/v1{path_of(request_of(record))}"), [[]])
             size = size + len(line) if parts[-1] else len(line)
@@ -91,7 +92,9 @@ async def _send(folder: RunFolder, models: dict[str, Batch], say: Callable[[str]
             for part in parts:
                 keys = [key for key, _ in part]
                 batch = await api.submit(b"".join(line for _, line in part), digest(keys), url)
-                with_journal(folder, lambda journal, k=keys, b=f"{identity}|{batch}": journal.set_batch(k, b))  # type: ignore[misc]
+                with_journal(
+                    folder, lambda journal, k=keys, b=f"{identity}|{batch}": WaitingList(journal).set_batch(k, b)
+                )  # type: ignore[misc]
                 say(f"batch {batch}: {len(keys):,} requests sent")
                 count += len(keys)
     return count
@@ -102,7 +105,7 @@ async def _take_in(
 ) -> int:
     """Import the results of the batches that have ended; returns how many have."""
     ended = 0
-    for name in with_journal(folder, lambda journal: journal.batches()):
+    for name in with_journal(folder, lambda journal: WaitingList(journal).batches()):
         identity, _, batch = name.rpartition("|")
         async with BatchApi(models[identity].inner.address) as api:
             state = await api.state(batch)
@@ -134,4 +137,5 @@ async def _take_in(
 
 def _free(journal: Journal, name: str) -> None:
     """What an ended batch left unanswered is in no batch any more."""
-    journal.set_batch(journal.in_batch(name), None)
+    waits = WaitingList(journal)
+    waits.set_batch(waits.in_batch(name), None)

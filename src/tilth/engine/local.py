@@ -20,6 +20,8 @@ from tilth.engine.summary import run_summary, write_minimal_card
 from tilth.errors import TilthError, UsageError
 from tilth.journal.budget import Budget, Limits
 from tilth.journal.store import Journal
+from tilth.journal.upkeep import copy_erased
+from tilth.journal.waiting import WaitingList
 from tilth.models.base import Model
 from tilth.recipes.recipe import Recipe
 from tilth.recipes.registry import recipe_version
@@ -179,7 +181,7 @@ async def _run(
     )
     asker = Asker(models, journal, budget, concurrency=plan.concurrency, prices=plan.prices, journal_only=journal_only)
     if any(getattr(model, "waits", False) for model in models.values()):
-        journal.ask_anew()
+        WaitingList(journal).anew()
     todo = seeds.total if plan.limit is None or seeds.total is None else min(plan.limit, seeds.total)
     runner = Runner(
         recipe,
@@ -236,7 +238,7 @@ def _exit_code(runner: Runner, failed: int) -> int:
 def _state(runner: Runner, journal: Journal) -> str:
     if runner.interrupted:
         return "interrupted"
-    if runner.error is None and journal.count_waiting():
+    if runner.error is None and WaitingList(journal).count():
         return "waiting for answers"
     return "stopped: " + runner.error.found if runner.error is not None else "finished"
 
@@ -343,6 +345,7 @@ def replay(path: str | Path, out: str | Path, *, quiet: bool = True) -> Result:
     try:
         _freeze(folder, plan, frozen, journal)
         journal.copy_answers(there.journal)
+        copy_erased(journal, there.journal)
         return asyncio.run(_run(plan, recipe, frozen, seeds, models, folder, journal, quiet, True, close=False))
     finally:
         journal.close()

@@ -73,7 +73,7 @@ def run_summary(
             "sent": int(asker.journal.meta("sent") or calls),
             "cached": asker.counts.cached,
             "retried": retried,
-            "waiting": asker.journal.count_waiting(),
+            "waiting": asker.waiting.count(),
         },
         "tokens": {"in": tokens_in, "out": tokens_out},
         "cost_usd": round(usd, 6),

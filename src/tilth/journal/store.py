@@ -8,10 +8,9 @@ one unsynced batch. Everything a dataset holds can be rebuilt from here.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -19,6 +18,7 @@ from typing import IO, Any, Literal
 import orjson
 
 from tilth.errors import DiskError, UsageError
+from tilth.journal.place import lock, refuse_network
 
 VERSION = 1
 COMMIT_SECONDS = 0.5
@@ -30,19 +30,6 @@ SEEN_BITS = 24
 look-up.
 """
 _SEEN_MASK = (1 << SEEN_BITS) - 1
-NETWORK_FILE_SYSTEMS = (
-    "nfs",
-    "nfs4",
-    "cifs",
-    "smb3",
-    "smbfs",
-    "fuse.sshfs",
-    "9p",
-    "afs",
-    "lustre",
-    "glusterfs",
-)
-"""SQLite's WAL needs shared memory between processes, which these do not give (sqlite.org/wal.html)."""
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -136,13 +123,13 @@ class Journal:
         self._gathered: dict[str, tuple[Any, ...]] = {}
         self._outcomes: list[tuple[Any, ...]] = []
         if self.path != ":memory:":
-            _refuse_network(Path(path))
-            self._lock = _lock(Path(path).with_name(".lock"))
-        with self._disk():
-            self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            self._db.executescript(_TABLES)
+            refuse_network(Path(path))
+            self._lock = lock(Path(path).with_name(".lock"))
+        with self.disk():
+            self.db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+            self.db.execute("PRAGMA journal_mode=WAL")
+            self.db.execute("PRAGMA synchronous=NORMAL")
+            self.db.executescript(_TABLES)
         found = self.meta("version")
         if found is None:
             self.set_meta("version", VERSION)
@@ -163,7 +150,7 @@ class Journal:
                 return None
         if (waiting := self._gathered.get(key)) is not None:
             return orjson.loads(waiting[8])  # type: ignore[no-any-return]
-        row = self._db.execute("SELECT reply FROM requests WHERE key=?", (key,)).fetchone()
+        row = self.db.execute("SELECT reply FROM requests WHERE key=?", (key,)).fetchone()
         return orjson.loads(row[0]) if row else None
 
     def put(self, records: list[Record]) -> None:
@@ -184,24 +171,24 @@ class Journal:
 
     def record(self, key: str) -> Record | None:
         """The whole record of a request (the request itself comes from the call's first draw)."""
-        row = self._read(
+        row = self.read(
             "SELECT a.key, a.seed, a.scope, a.role, a.model, a.draw, a.first, coalesce(a.request, b.request), a.reply,"
             " a.input, a.output, a.cost FROM requests a LEFT JOIN requests b ON b.key=a.first WHERE a.key=?", (key,),
         ).fetchone()  # fmt: skip
-        return _record(row) if row else None
+        return as_record(row) if row else None
 
     def records(self) -> Iterator[Record]:
         """All records, by seed, scope, role and draw."""
-        query = self._read(
+        query = self.read(
             "SELECT key, seed, scope, role, model, draw, first, request, reply, input, output, cost FROM requests"
             " ORDER BY seed, scope, role, draw, key"
         )
         for row in query:
-            yield _record(row)
+            yield as_record(row)
 
     def spent(self) -> tuple[int, int, int, float]:
         """Calls, input tokens, output tokens and US dollars recorded so far."""
-        row = self._read(
+        row = self.read(
             "SELECT count(*) FILTER (WHERE request IS NOT NULL), coalesce(sum(input),0), coalesce(sum(output),0),"
             " coalesce(sum(cost),0.0) FROM requests"
         ).fetchone()
@@ -209,7 +196,7 @@ class Journal:
 
     def started(self) -> int:
         """Seeds with a recorded answer and no outcome: the unfinished ones."""
-        row = self._read(
+        row = self.read(
             "SELECT count(DISTINCT seed) FROM"
             " (SELECT seed FROM requests UNION ALL SELECT seed FROM waiting WHERE asked AND error IS NULL)"
             " WHERE seed>=0 AND seed NOT IN (SELECT seed FROM outcomes WHERE status<>'open')"
@@ -228,109 +215,42 @@ class Journal:
     def empty(self) -> bool:
         """Whether nothing was recorded yet."""
         query = "SELECT EXISTS (SELECT 1 FROM requests) OR EXISTS (SELECT 1 FROM outcomes)"
-        return not self._read(query).fetchone()[0]
+        return not self.read(query).fetchone()[0]
 
     def finished(self) -> set[int]:
         """Indices of the seeds that need no more work (done or skipped)."""
-        rows = self._read("SELECT seed FROM outcomes WHERE status IN ('done','skipped')")
+        rows = self.read("SELECT seed FROM outcomes WHERE status IN ('done','skipped')")
         return {int(r[0]) for r in rows}
 
     def outcomes(self) -> Iterator[Outcome]:
         """All outcomes in seed order."""
-        for row in self._read("SELECT seed, part, scope, status, content FROM outcomes ORDER BY seed, part"):
+        for row in self.read("SELECT seed, part, scope, status, content FROM outcomes ORDER BY seed, part"):
             yield Outcome(row[0], row[1], row[2], row[3], orjson.loads(row[4]))
 
     def forget_outcomes(self) -> None:
         """Drop all outcomes, so that every row's code runs again over the recorded answers."""
-        self._write("DELETE FROM outcomes", [()])
+        self.write("DELETE FROM outcomes", [()])
         self.commit()
-
-    # -- requests whose answers come later
-    def put_waiting(self, records: list[Record]) -> None:
-        """Record requests that wait for an answer from elsewhere; their `reply` is not looked at."""
-        self._write(
-            "INSERT INTO waiting (key, seed, scope, role, model, draw, request) VALUES (?,?,?,?,?,?,?)"
-            " ON CONFLICT (key) DO UPDATE SET asked=1",
-            [(r.key, r.seed, r.scope, r.role, r.model, r.draw, orjson.dumps(r.request)) for r in records],
-        )
-
-    def waiting(self) -> Iterator[Record]:
-        """Requests that wait and are in no batch yet, by seed, scope, role and draw."""
-        query = self._read(
-            "SELECT key, seed, scope, role, model, draw, key, request, '{}', 0, 0, 0.0 FROM waiting"
-            " WHERE asked AND error IS NULL AND batch IS NULL ORDER BY seed, scope, role, draw, key"
-        )
-        for row in query:
-            yield _record(row)
-
-    def waits(self, key: str) -> Record | None:
-        """The waiting request with this key, or None."""
-        row = self._read(
-            "SELECT key, seed, scope, role, model, draw, key, request, '{}', 0, 0, 0.0 FROM waiting WHERE key=?", (key,)
-        ).fetchone()
-        return _record(row) if row else None
-
-    def count_waiting(self) -> int:
-        """How many requests wait, in batches or not."""
-        return int(self._read("SELECT count(*) FROM waiting WHERE asked AND error IS NULL").fetchone()[0])
-
-    def refusal(self, key: str) -> str | None:
-        """Why a request that waited was refused for good, or None."""
-        row = self._read("SELECT error FROM waiting WHERE key=?", (key,)).fetchone()
-        return row[0] if row else None
-
-    def refuse_waiting(self, key: str, error: str) -> None:
-        """Record that a request that waits was refused for good."""
-        self._write("UPDATE waiting SET error=? WHERE key=?", [(error, key)])
-
-    def answer_waiting(self, record: Record) -> None:
-        """Record the answer to a request that waits."""
-        self.put([record])
-        self._write("DELETE FROM waiting WHERE key=?", [(record.key,)])
-
-    def ask_anew(self, *, refused: bool = False) -> None:
-        """Forget which requests wait, but for those sent in a batch: the rows' code says it again.
-
-        Args:
-            refused: forget refusals too.
-        """
-        self._write("DELETE FROM waiting WHERE batch IS NULL AND error IS NULL", [()])
-        if refused:
-            self._write("DELETE FROM waiting WHERE error IS NOT NULL", [()])
-        self._write("UPDATE waiting SET asked=0", [()])
-
-    def set_batch(self, keys: list[str], batch: str | None) -> None:
-        """Record which batch requests were sent in; None when they came back without an answer."""
-        self._write("UPDATE waiting SET batch=? WHERE key=?", [(batch, key) for key in keys])
-        self.commit()
-
-    def in_batch(self, batch: str) -> list[str]:
-        """Keys of the requests sent in this batch that have no answer."""
-        return [r[0] for r in self._read("SELECT key FROM waiting WHERE batch=? ORDER BY key", (batch,))]
-
-    def batches(self) -> list[str]:
-        """Batches that requests wait in."""
-        return [r[0] for r in self._read("SELECT DISTINCT batch FROM waiting WHERE batch IS NOT NULL ORDER BY batch")]
 
     # -- steps and meta
     def step(self, key: str) -> Any:
         """The recorded value of a step, or None."""
-        row = self._db.execute("SELECT value FROM steps WHERE key=?", (key,)).fetchone()
+        row = self.db.execute("SELECT value FROM steps WHERE key=?", (key,)).fetchone()
         return orjson.loads(row[0]) if row else None
 
     def put_step(self, key: str, scope: str, name: str, value: Any) -> None:
         """Record a step's value (plain JSON) and commit at once: steps are rare and dear."""
-        self._write("INSERT OR REPLACE INTO steps VALUES (?,?,?,?)", [(key, scope, name, orjson.dumps(value))])
+        self.write("INSERT OR REPLACE INTO steps VALUES (?,?,?,?)", [(key, scope, name, orjson.dumps(value))])
         self.commit()
 
     def meta(self, name: str) -> Any:
         """A named fact about the run, or None."""
-        row = self._db.execute("SELECT value FROM meta WHERE name=?", (name,)).fetchone()
+        row = self.db.execute("SELECT value FROM meta WHERE name=?", (name,)).fetchone()
         return orjson.loads(row[0]) if row else None
 
     def set_meta(self, name: str, value: Any) -> None:
         """Record a named fact."""
-        self._write("INSERT OR REPLACE INTO meta VALUES (?,?)", [(name, orjson.dumps(value).decode())])
+        self.write("INSERT OR REPLACE INTO meta VALUES (?,?)", [(name, orjson.dumps(value).decode())])
 
     def copy_answers(self, other: str | Path) -> int:
         """Take over another journal's recorded answers and steps (`--fork`); returns how many answers.
@@ -341,12 +261,12 @@ class Journal:
         if not Path(other).is_file():
             raise UsageError("no journal to fork from", where=str(other), todo="give the folder of an earlier run")
         self.commit()
-        with self._disk():
-            self._db.execute("ATTACH ? AS other", (str(other),))
+        with self.disk():
+            self.db.execute("ATTACH ? AS other", (str(other),))
             self._seen = None
-            count = self._db.execute("INSERT OR IGNORE INTO requests SELECT * FROM other.requests").rowcount
-            self._db.execute("INSERT OR IGNORE INTO steps SELECT * FROM other.steps")
-            self._db.execute("DETACH other")
+            count = self.db.execute("INSERT OR IGNORE INTO requests SELECT * FROM other.requests").rowcount
+            self.db.execute("INSERT OR IGNORE INTO steps SELECT * FROM other.steps")
+            self.db.execute("DETACH other")
         return int(count)
 
     # -- transactions
@@ -360,22 +280,22 @@ class Journal:
         """Make everything written so far survive a killed process."""
         if self._pending:
             self._flush()
-            with self._disk():
-                self._db.execute("COMMIT")
+            with self.disk():
+                self.db.execute("COMMIT")
             self._pending = 0
 
     def close(self) -> None:
         """Commit and release the run folder."""
         with contextlib.suppress(DiskError):
             self.commit()
-        self._db.close()
+        self.db.close()
         if self._lock is not None:
             self._lock.close()
 
-    def _read(self, sql: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
+    def read(self, sql: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
         """A query over everything recorded so far."""
         self._flush()
-        return self._db.execute(sql, values)
+        return self.db.execute(sql, values)
 
     def _gather(self, writes: int) -> None:
         self._pending += writes
@@ -388,34 +308,36 @@ class Journal:
         """Hand what was gathered to SQLite, inside the open batch."""
         if not (self._gathered or self._outcomes):
             return
-        with self._disk():
-            if not self._db.in_transaction:
-                self._db.execute("BEGIN")
-            self._db.executemany(
+        with self.disk():
+            if not self.db.in_transaction:
+                self.db.execute("BEGIN")
+            self.db.executemany(
                 "INSERT OR REPLACE INTO requests VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", self._gathered.values()
             )
-            self._db.executemany("INSERT OR REPLACE INTO outcomes VALUES (?,?,?,?,?)", self._outcomes)
+            self.db.executemany("INSERT OR REPLACE INTO outcomes VALUES (?,?,?,?,?)", self._outcomes)
         self._gathered.clear()
         self._outcomes.clear()
 
-    def _write(self, sql: str, rows: list[tuple[Any, ...]]) -> None:
+    def write(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """A statement for each of `rows`, inside the open batch."""
         self._flush()
-        with self._disk():
-            if not self._db.in_transaction:
-                self._db.execute("BEGIN")
+        with self.disk():
+            if not self.db.in_transaction:
+                self.db.execute("BEGIN")
             if not self._pending:
                 self._since = time.monotonic()
-            self._db.executemany(sql, rows)
+            self.db.executemany(sql, rows)
         self._pending += len(rows)
         if self.due():
             self.commit()
 
     @contextlib.contextmanager
-    def _disk(self) -> Iterator[None]:
+    def disk(self) -> Iterator[None]:
+        """Turns what SQLite says into a `DiskError`."""
         try:
             yield
         except sqlite3.Error as error:
-            if self._pending and not self._db.in_transaction:
+            if self._pending and not self.db.in_transaction:
                 self._pending = 0  # SQLite rolled the open batch back by itself, as it does on a full disk
                 self._gathered.clear()
                 self._outcomes.clear()
@@ -425,7 +347,8 @@ class Journal:
             ) from error  # fmt: skip
 
 
-def _record(row: tuple[Any, ...]) -> Record:
+def as_record(row: tuple[Any, ...]) -> Record:
+    """A record from its columns in the order of `Record`'s fields."""
     request = None if row[7] is None else orjson.loads(row[7])
     return Record(
         row[0],
@@ -441,41 +364,3 @@ def _record(row: tuple[Any, ...]) -> Record:
         row[10],
         row[11],
     )
-
-
-def _lock(path: Path) -> IO[str]:
-    try:
-        file = path.open("a+")
-    except OSError as error:
-        raise DiskError(
-            f"cannot write ({error.strerror})", where=str(path.parent), todo="choose another --out"
-        ) from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.close()
-        raise UsageError(
-            "another tilth works in this run folder",
-            where=str(path.parent),
-            todo="wait for it, or choose another --out",
-        ) from error
-    return file
-
-
-def _refuse_network(path: Path) -> None:
-    mounts = Path("/proc/mounts")
-    if not mounts.is_file():
-        return
-    folder = str(path.resolve().parent)
-    best, kind = "", ""
-    for line in mounts.read_text().splitlines():
-        _, point, system, *_ = line.split()
-        inside = folder == point or folder.startswith(point.rstrip("/") + "/")
-        if inside and len(point) > len(best):
-            best, kind = point, system
-    if kind in NETWORK_FILE_SYSTEMS:
-        raise UsageError(
-            f"the run folder is on a network file system ({kind}), where SQLite's WAL is not safe",
-            where=folder,
-            todo="choose an --out on a local disk",
-        )
