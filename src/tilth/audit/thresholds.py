@@ -59,4 +59,5 @@ def curve(scores: Mapping[str, float], words: Mapping[str, str], kept: set[str])
     over = score[None, :] >= at[:, None]
     phi = over[:, truth] @ weight[truth] / weight[truth].sum()
     rho = over[:, ~truth] @ weight[~truth] / weight[~truth].sum()
-    return Curve(at, phi, rho, (values[None, :] >= at[:, None]).mean(axis=1))
+    # A sum of weights over their total may exceed 1 by rounding.
+    return Curve(at, np.minimum(phi, 1.0), np.minimum(rho, 1.0), (values[None, :] >= at[:, None]).mean(axis=1))
