@@ -72,6 +72,7 @@ RECIPES = Registry(
         "wrap": "tilth.recipes.text.wrap:wrap",
         "phi15-topics": "tilth.recipes.text.phi15_topics:phi15_topics",
         "question-generation": "tilth.recipes.multilingual.question_generation:question_generation",
+        "wavecoder": "tilth.recipes.code.wavecoder:wavecoder",
     },
 )
 

@@ -20,13 +20,14 @@ from typing import Any
 
 import numpy as np
 
+from tilth.errors import UsageError, did_you_mean
 from tilth.models.base import Reply
 from tilth.recipes.asked import ask_or_none, given
 from tilth.recipes.prompt import Prompt
 from tilth.recipes.recipe import Candidate, Context, recipe
 from tilth.rows.row import Row
 from tilth.rows.verdict import FAIL, PASS, Verdict
-from tilth.select.classify import score_texts
+from tilth.select.classify import KINDS, score_texts
 from tilth.select.embed import Embedder, Vectors, open_embedder
 from tilth.verify.judge import fence_for, shortened
 from tilth.verify.parse import final_score
@@ -128,6 +129,10 @@ async def phi_filter(
         embedder: as in `tilth select --semantic`; for the forest.
         retries: fresh draws for a grade that cannot be read.
     """
+    if classifier not in KINDS:
+        raise UsageError(
+            f"no classifier '{classifier}'", where="--set classifier", todo=did_you_mean(classifier, KINDS)
+        )
     documents = []
     for row in rows:
         text = str(row.get("text") or row.get("code") or row.get("content") or "")
