@@ -13,19 +13,21 @@ from typing import Any
 
 from tilth.cli.common import add_json, print_json
 
-HELP = "What works on this machine, and what to do about the rest."
-EXAMPLE = "tilth doctor"
+HELP = "What works on this machine, and what to do about the rest; with --model also what an endpoint can do."
+EXAMPLE = "tilth doctor --model openai:gpt-4o-mini"
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `tilth doctor`."""
+    parser.add_argument("--model", metavar="SPEC", help="send seven small requests and say what the endpoint can do")
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Look and tell; the exit code is 0 whatever is missing, since nothing here is needed by everyone."""
     found = [_python(), _sandbox(), _torch(), _extra("transformers", "train"), _ray(), _browser(), _endpoint()]
+    found += _features(args.model) if args.model else []
     if args.json:
         print_json({item["what"]: {k: v for k, v in item.items() if k != "what"} for item in found})
         return 0
@@ -83,7 +85,7 @@ def _ray() -> dict[str, Any]:
     return _item(
         "ray",
         there,
-        "installed (--engine ray is not there yet)" if there else "not installed: --engine local only",
+        "installed: --engine ray" if there else "not installed: --engine local only",
         "pip install 'tilth[ray]'",
     )
 
@@ -111,3 +113,24 @@ def _endpoint() -> dict[str, Any]:
         return _item("endpoint", error.code not in (401, 403), f"{url} answers {error.code}", "check OPENAI_API_KEY")
     except (OSError, ValueError) as error:
         return _item("endpoint", False, f"{url} does not answer ({error})", "start it, or mend the address")
+
+
+def _features(spec: str) -> list[dict[str, Any]]:
+    """What the endpoint behind a SPEC can do."""
+    import asyncio
+
+    from tilth.errors import EndpointError
+    from tilth.models import open_model
+    from tilth.models.probe import probe
+
+    async def ask() -> Any:
+        model = open_model(spec)
+        try:
+            return await probe(model)
+        finally:
+            await model.close()
+
+    try:
+        return [_item(f"{f.name}", f.there, f.found, f.todo) for f in asyncio.run(ask())]
+    except EndpointError as error:
+        return [_item("answers", False, error.found, error.todo)]
