@@ -73,6 +73,8 @@ RECIPES = Registry(
         "phi15-topics": "tilth.recipes.text.phi15_topics:phi15_topics",
         "question-generation": "tilth.recipes.multilingual.question_generation:question_generation",
         "wavecoder": "tilth.recipes.code.wavecoder:wavecoder",
+        "qa-from-documents": "tilth.recipes.text.qa_from_documents:qa_from_documents",
+        "translate-train": "tilth.recipes.multilingual.translate_train:translate_train",
     },
 )
 

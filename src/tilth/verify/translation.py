@@ -17,9 +17,11 @@ COPIED = 0.5
 LEAST_WORDS = 4
 """Ours: copying is not told of shorter texts, which may be names."""
 REPEATS = 4
-"""Ours: a run of two or more words that occurs so often in a row is a loop."""
+"""Ours: a run of 2 to 12 words that occurs so often in a row is a loop; of one word, twice as often."""
 _WORD = re.compile(r"\w+")
-_LOOP = re.compile(rf"(\b\w+(?:\W+\w+)+?)(?:\W+\1\b){{{REPEATS - 1},}}|(\b\w+)(?:\W+\2\b){{{2 * REPEATS - 1},}}", re.I)
+_LOOP = re.compile(
+    rf"(\b\w+(?:\W+\w+){{1,11}}?)(?:\W+\1\b){{{REPEATS - 1},}}|(\b\w+)(?:\W+\2\b){{{2 * REPEATS - 1},}}", re.I
+)
 
 
 def chrf(text: str, reference: str) -> float:

@@ -12,7 +12,10 @@ from tilth.recipes.recipe import Context
 from tilth.rows.verdict import FAIL, PASS, Verdict
 from tilth.verify.language import Languages
 from tilth.verify.parse import after_thinking
-from tilth.verify.translation import chrf, translation_problem
+from tilth.verify.translation import chrf, length_ratio, translation_problem
+
+APART = 10
+"""Ours: texts of such unequal length are not compared further."""
 
 TRANSLATE = Prompt(
     "translate",
@@ -88,7 +91,7 @@ def problem_with(
 
 
 def round_trip(text: str, back: str, least: float) -> Verdict:
-    """Whether a text came back from another language much as it was (chrF2)."""
-    score = chrf(back, text)
+    """Whether a text came back from another language much as it was (chrF2; 0 when one is ten times as long)."""
+    score = chrf(back, text) if length_ratio(back, text) < APART else 0.0
     evidence = {"back": back[:500], "chrf2": round(score, 4)}
     return Verdict("round-trip", PASS if score >= least else FAIL, score=score, evidence=evidence)
