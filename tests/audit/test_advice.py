@@ -85,7 +85,7 @@ def ridge(x: np.ndarray, y: np.ndarray, N: int, gamma: float) -> np.ndarray:
 
 def test_advice_from_features_foretells_a_trained_classifier() -> None:
     q, errors, inside = 40, [], []
-    for seed in range(4):
+    for seed in range(3):
         rng = np.random.default_rng(seed)
         mix = rng.standard_normal((q, q)) / 8 + np.diag(np.linspace(0.3, 2, q))
         mu = rng.standard_normal(q) * 0.16
@@ -95,13 +95,13 @@ def test_advice_from_features_foretells_a_trained_classifier() -> None:
             return (y[:, None] * mean + rng.standard_normal((count, q))) @ mix + 0.5, y
 
         (x, y), (fake, truth), (test, test_y) = draw(500, mu), draw(700, mu), draw(4000, mu)
-        pool = draw(2500, mu)[0]
+        pool = draw(1000, mu)[0]
         wrong = rng.random(700) < 0.3
         given, kept = np.where(wrong, -truth, truth), rng.random(700) < np.where(wrong, 0.2, 0.9)
         ids = np.array([str(i) for i in range(700)])
         rows = audit.sample(ids[kept], ids[~kept], 200)
         found_rates = audit.rates({r.id: "wrong" if wrong[int(r.id)] else "right" for r in rows}, ids[kept], ids[~kept])
-        found = audit.advise_features(found_rates, x, y, fake, given, kept, pool=pool, draws=20)
+        found = audit.advise_features(found_rates, x, y, fake, given, kept, pool=pool, draws=12)
         a, b, c = whiten(np.vstack([x, pool]), x, fake, test)
         both = ridge(np.vstack([a, b[kept]]), np.concatenate([y, given[kept]]), 1200, 0.1)
         measured = (np.sign(c @ both) == test_y).mean()
@@ -145,6 +145,19 @@ def test_the_ledger_joins_predictions_with_what_was_measured(tmp_path: Path) -> 
     assert found[0]["inside"] and found[0]["sign_right"] and found[1]["measured"] is None
     with pytest.raises(InputError, match="'nope'"):
         audit.record_measured(tmp_path, 0.8, 0.75, "nope")
+
+
+def test_predictions_are_drawn_against_what_was_measured(
+    folder: tuple[Path, dict[str, str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, plot = folder[0], folder[0].parent / "calibration.svg"
+    for words in ((8, 32), (60, 70)):
+        audit.record_prediction(path, audit.advise_rates(rates(*words), **NUMBERS))
+    assert main(["advise", str(path), "--calibration", "--plot", str(plot)]) == 2
+    assert "no measured result" in capsys.readouterr().err
+    audit.record_measured(path, 0.795, 0.76)
+    assert main(["advise", str(path), "--calibration", "--plot", str(plot)]) == 0
+    assert plot.stat().st_size > 5_000 and "mean absolute error" in capsys.readouterr().out
 
 
 @pytest.fixture

@@ -96,20 +96,31 @@ def test_a_sweep_that_makes_no_sense_exits_2(words: str, capsys: pytest.CaptureF
     assert capsys.readouterr().err.startswith("tilth: ")
 
 
-@pytest.mark.parametrize(("number", "suffix"), [(1, "png"), (2, "svg"), (3, "png"), (4, "svg")])
-def test_each_figure_is_drawn_with_its_curves(
-    number: int, suffix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("number", "suffix", "curve"),
+    [
+        (1, "png", "Marchenko-Pastur"), (2, "svg", "published"), (3, "png", "honest"), (4, "svg", "published"),
+        (6, "svg", "honest rerun"), (8, "png", "theory"), (9, "svg", "published"),
+    ],
+)  # fmt: skip
+def test_each_figure_is_drawn_with_its_curves_and_its_numbers_lie_beside_it(
+    number: int, suffix: str, curve: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / f"figure.{suffix}"
     assert main(["theory", "figure", str(number), "--out", str(out), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert out.stat().st_size > 10_000
-    names = " ".join(c["name"] for c in found["curves"])
-    assert {1: "Marchenko-Pastur", 2: "published", 3: "honest", 4: "published"}[number] in names
+    assert curve in " ".join(c["name"] for c in found["curves"])
+    assert len((tmp_path / "figure.csv").read_text().splitlines()) > 8
+    if number in (3, 6):
+        assert "published gain comes from" in found["note"]
 
 
-def test_a_figure_that_is_not_there_yet_exits_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["theory", "figure", "7", "--out", str(tmp_path / "a.png")]) == 2
-    assert "not yet" in capsys.readouterr().err
+def test_figure_4_prints_its_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["theory", "figure", "4", "--out", str(tmp_path / "a.svg")]) == 0
+    assert "1,corrected,0.7329,0.6915,0.6362,0.5613,0.5142,0.5000" in capsys.readouterr().out
+
+
+def test_a_figure_that_does_not_exist_or_cannot_be_written_exits_2(tmp_path: Path) -> None:
     assert main(["theory", "figure", "12", "--out", str(tmp_path / "a.png")]) == 2
     assert main(["theory", "figure", "4", "--out", str(tmp_path / "a.gif")]) == 2

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 
 from tilth.audit.advice import Advice
 from tilth.audit.labels import append_line
 from tilth.errors import InputError
 from tilth.rows.row import digest
+from tilth.theory.figures import Curve, Figure
 
 NAME = "ledger.jsonl"
 
@@ -94,6 +96,39 @@ def calibration(folder: str | Path) -> list[dict[str, Any]]:
     measured: dict[str, Mapping[str, Any]] = {e["key"]: e for e in entries if e.get("kind") == "measured"}
     latest = {e["key"]: e for e in entries if e.get("kind") == "prediction"}
     return [_joined(e, measured.get(key)) for key, e in latest.items()]
+
+
+def calibration_figure(found: Sequence[Mapping[str, Any]]) -> Figure:
+    """Predicted against measured: accuracy on the left, gain on the right, with the predicted intervals.
+
+    Args:
+        found: records of `calibration`; those not measured yet are left out.
+
+    Raises:
+        InputError: none is measured yet.
+    """
+    joined = [f for f in found if f["measured"] is not None]
+    if not joined:
+        what = f"{len(found)} predictions and no measured result"
+        raise InputError(what, where=NAME, todo="run `tilth evaluate` on the trained model, then draw again")
+    curves = []
+    for panel, (told, seen) in enumerate((("predicted", "measured"), ("gain", "measured_gain"))):
+        for colour, word in enumerate(("helps", "hurts", "cannot tell")):
+            some = [f for f in joined if f["verdict"] == word]
+            if some:
+                x, y = np.array([f[told]["value"] for f in some]), np.array([f[seen] for f in some])
+                bars = np.array([[f[told]["lo"], f[told]["hi"]] for f in some])
+                curves.append(Curve(panel, f"verdict: {word}", x, y, "o", colour, spread_x=bars))
+        every = [v for f in joined for v in (f[told]["lo"], f[told]["hi"], f[seen])]
+        ends = np.array([min(every), max(every)])
+        curves.append(Curve(panel, "predicted = measured", ends, ends, ":", 3))
+    error = np.mean([abs(f["measured"] - f["predicted"]["value"]) for f in joined])
+    told_signs = [f["sign_right"] for f in joined if f["sign_right"] is not None]
+    note = f"{len(joined)} predictions measured of {len(found)}; mean absolute error {100 * error:.1f} points"
+    note += f"; sign right {sum(told_signs)} of {len(told_signs)}." if told_signs else "."
+    return Figure(
+        "Calibration: predicted against measured", ("accuracy", "gain"), ("predicted", "measured"), tuple(curves), note
+    )
 
 
 def _joined(e: Mapping[str, Any], found: Mapping[str, Any] | None) -> dict[str, Any]:

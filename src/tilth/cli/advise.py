@@ -11,7 +11,8 @@ from tilth.cli.common import add_json, print_json, say
 HELP = "Will adding the data help? A verdict with intervals, from an audit and theory."
 EXAMPLE = """tilth advise runs/metamath-1a2b3c4d --real train.jsonl
   tilth advise runs/reviews-5e6f --real reviews.jsonl --label sentiment
-  tilth advise runs/metamath-1a2b3c4d --calibration"""
+  tilth advise runs/reviews-5e6f --real reviews.jsonl --label sentiment --unlabelled more.jsonl
+  tilth advise runs/metamath-1a2b3c4d --calibration --plot calibration.svg"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gamma", type=float, default=0.1, help="ridge (default 0.1)")
     parser.add_argument("--weight", type=float, default=1.0, help="of a kept synthetic row (default 1)")
     parser.add_argument("--map", action="append", default=[], metavar="NEW=OLD", help="rename columns of the real rows")
+    parser.add_argument("--unlabelled", type=Path, metavar="F", help="more real rows, without labels, for the probe")
     parser.add_argument("--calibration", action="store_true", help="list predictions beside measured results")
+    parser.add_argument("--plot", type=Path, metavar="F", help="with --calibration: draw them to a .svg, .png or .pdf")
     add_json(parser)
 
 
@@ -40,7 +43,9 @@ def run(args: argparse.Namespace) -> int:
 
     folder = RunFolder(args.dir).require()
     if args.calibration:
-        return _calibration(folder, args.json)
+        return _calibration(folder, args.json, args.plot)
+    if args.plot is not None:
+        raise UsageError("--plot without --calibration", todo="add --calibration")
     if args.real is None:
         raise UsageError("--real is missing", todo="give the real rows that the synthetic ones would be added to")
     from tilth.audit.ledger import record_prediction
@@ -52,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
             "no audit labels", where=str(args.dir), todo=f"run `tilth audit {args.dir}` and label the rows"
         )
     rates = rates_of(folder, labels)
-    advice = _advice(folder, rates, args)
+    advice = _advice(folder, rates, labels, args)
     key = record_prediction(folder.path, advice)
     cost = _cost(folder, rates)
     if args.json:
@@ -65,13 +70,15 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _advice(folder: Any, rates: Any, args: argparse.Namespace) -> Any:
+def _advice(folder: Any, rates: Any, labels: Path, args: argparse.Namespace) -> Any:
     from tilth.audit.advice import advise_rates
     from tilth.rows.read import parse_map, read_rows
 
     real = read_rows(args.real, parse_map(args.map))
     kept, dropped = list(folder.read("data/kept")), list(folder.read("data/dropped"))
     fake = kept + dropped
+    scores = _scores(folder, [str(r["id"]) for r in fake])
+    found = _curve(scores, labels, kept)
     column = args.label or "label"
     classes = _two_classes(real, fake, column, asked=args.label is not None)
     if classes is None:
@@ -84,18 +91,45 @@ def _advice(folder: Any, rates: Any, args: argparse.Namespace) -> Any:
             gamma=args.gamma,
             weight=args.weight,
             guide=True,
+            curve=found,
         )
     import numpy as np
 
     from tilth.audit.features import DIMENSION, advise_features
 
-    real_x, fake_x = _features(real, fake, args)
+    more = read_rows(args.unlabelled, parse_map(args.map)) if args.unlabelled else []
+    real_x, fake_x = _features([*real, *more], fake, args)
+    real_x, pool = real_x[: len(real)], real_x[len(real) :] if more else None
     high = classes[1]
     real_y = np.array([1.0 if str(r[column]) == high else -1.0 for r in real])
     fake_y = np.array([1.0 if str(r[column]) == high else -1.0 for r in fake])
     is_kept = np.arange(len(fake)) < len(kept)
     p = int(args.p or DIMENSION)
-    return advise_features(rates, real_x, real_y, fake_x, fake_y, is_kept, p=p, gamma=args.gamma, weight=args.weight)
+    usable = found is not None and len(scores) == len(fake)
+    return advise_features(
+        rates, real_x, real_y, fake_x, fake_y, is_kept, pool=pool, p=p, gamma=args.gamma, weight=args.weight,
+        curve=found, scores=np.array([scores[str(r["id"])] for r in fake]) if usable else None,
+    )  # fmt: skip
+
+
+def _scores(folder: Any, ids: list[str]) -> dict[str, float]:
+    """Each row's score by the one verifier that gives scores; empty when none does, or more than one."""
+    by: dict[str, dict[str, float]] = {}
+    mine = set(ids)
+    for verdict in folder.read("verdicts"):
+        score = verdict.get("score")
+        if isinstance(score, int | float) and score == score and str(verdict["id"]) in mine:
+            by.setdefault(str(verdict["verifier"]), {})[str(verdict["id"])] = float(score)
+    told = [scores for scores in by.values() if len(set(scores.values())) > 2]
+    return told[0] if len(told) == 1 else {}
+
+
+def _curve(scores: dict[str, float], labels: Path, kept: list[Any]) -> Any:
+    """The verifier's curve over its threshold, where rows have scores."""
+    from tilth.audit import consensus, read_labels
+    from tilth.audit.thresholds import curve
+
+    return curve(scores, consensus(read_labels(labels)), {str(r["id"]) for r in kept}) if scores else None
 
 
 def _two_classes(real: list[Any], fake: list[Any], column: str, *, asked: bool) -> list[str] | None:
@@ -178,10 +212,15 @@ def _cost(folder: Any, rates: Any) -> dict[str, float | None]:
     return {"usd": spent, "valid_rows": valid, "per_valid_row_usd": each}
 
 
-def _calibration(folder: Any, as_json: bool) -> int:
-    from tilth.audit.ledger import calibration
+def _calibration(folder: Any, as_json: bool, plot: Path | None) -> int:
+    from tilth.audit.ledger import calibration, calibration_figure
 
     found = calibration(folder.path)
+    if plot is not None:
+        from tilth.theory.figures import draw
+
+        draw(calibration_figure(found), plot)
+        say(f"drawn: {plot}")
     joined = [f for f in found if f["measured"] is not None]
     error = sum(abs(f["measured"] - f["predicted"]["value"]) for f in joined) / len(joined) if joined else None
     told = [f["sign_right"] for f in joined if f["sign_right"] is not None]

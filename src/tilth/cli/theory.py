@@ -11,7 +11,8 @@ from tilth.cli.common import add_json, parse_settings, print_json, say
 HELP = "Random-matrix theory of mixing real and pruned synthetic data."
 EXAMPLE = """tilth theory point points.csv --out out.csv
   tilth theory sweep --setting general --set n=200 --set p=200 --set mu=1 --set gamma=0.1 --over m=100:10000:9:log
-  tilth theory figure 3 --out figure3.png"""
+  tilth theory figure 3 --out figure3.png
+  tilth theory figure 7 --out figure7.svg --data mnist"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,8 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     sweep.add_argument("--break-even", action="store_true", help="add the break-even noise of each point")
     sweep.add_argument("--out", type=Path, help="CSV; default: stdout")
     figure = verbs.add_parser("figure", help="draw a figure of the paper, corrected")
-    figure.add_argument("number", type=int, help="1 to 9; now 1, 2, 3 and 4")
-    figure.add_argument("--out", type=Path, required=True, help="a .png, .svg or .pdf file")
+    figure.add_argument("number", type=int, help="1 to 9")
+    figure.add_argument(
+        "--out", type=Path, required=True, help="a .png, .svg or .pdf file; the numbers go beside it as .csv"
+    )
+    figure.add_argument("--data", type=Path, metavar="DIR", help="MNIST's t10k files (5, 7), Amazon .mat files (6)")
+    figure.add_argument("--full", action="store_true", help="more seeds and curves (6, 7): minutes instead of one")
     for sub in (point, sweep, figure):
         add_json(sub)
 
@@ -85,15 +90,15 @@ def _sweep(args: argparse.Namespace) -> int:
 
 
 def _figure(args: argparse.Namespace) -> int:
-    from tilth.errors import UsageError
-    from tilth.theory.figures import FIGURES, LATER, draw
+    from tilth.theory.figures import build, draw
+    from tilth.theory.table import write_table
 
-    if args.number not in FIGURES:
-        if args.number in LATER:
-            raise UsageError(f"figure {args.number}: not yet", todo="now there are figures 1, 2, 3 and 4")
-        raise UsageError(f"the paper has no figure {args.number}", todo="choose 1 to 9")
-    figure = FIGURES[args.number]()
+    figure = build(args.number, args.data, full=args.full, say=say)
     draw(figure, args.out)
+    head, *rows = figure.rows() or ((),)
+    numbers, text = args.out.with_suffix(".csv"), ""
+    if rows:
+        text = write_table(numbers, [dict(zip(head, row, strict=True)) for row in rows], head)
     if args.json:
         curves = [
             {"panel": figure.panels[c.panel], "name": c.name, "x": c.x.tolist(), "y": c.y.tolist()}
@@ -103,5 +108,7 @@ def _figure(args: argparse.Namespace) -> int:
             {"figure": args.number, "title": figure.title, "note": figure.note, "out": str(args.out), "curves": curves}
         )
     else:
-        print(f"{figure.title}: {args.out}\n{figure.note}")
+        print(f"{figure.title}: {args.out}" + (f", {numbers}" if text else "") + f"\n{figure.note}")
+        if figure.table:
+            print(text, end="")
     return 0

@@ -20,7 +20,6 @@ from tilth.theory.labels import critical_noise
 from tilth.theory.settings import fitted, shared, synthetic
 
 COLOURS = ("#2f6f4f", "#b5562c", "#3b5b8c", "#8a6d1f")
-LATER = (5, 6, 7, 8, 9)
 SUFFIXES = (".png", ".svg", ".pdf")
 
 
@@ -34,6 +33,7 @@ class Curve:
         x, y: its points.
         style: a matplotlib line style; ``bars`` for a histogram.
         colour: index into `COLOURS`.
+        spread_x: (points, 2) ends of an interval around each x, or None.
     """
 
     panel: int
@@ -42,6 +42,7 @@ class Curve:
     y: Array
     style: str = "-"
     colour: int = 0
+    spread_x: Array | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,9 @@ class Figure:
         curves: the lines.
         note: what the reader must see in it; printed under the figure.
         log_x: whether x is logarithmic.
+        marks: panel to the x of a vertical line.
+        images: (height, width) grey values of each panel, instead of curves.
+        table: header and rows as text, where the figure has a table of its own.
     """
 
     title: str
@@ -64,6 +68,19 @@ class Figure:
     note: str
     log_x: bool = False
     marks: Mapping[int, float] = field(default_factory=dict)
+    images: tuple[Array, ...] = ()
+    table: tuple[tuple[str, ...], ...] = ()
+
+    def rows(self) -> tuple[tuple[str, ...], ...]:
+        """The figure as a table: its own, or its curves' points."""
+        if self.table or not self.curves:
+            return self.table
+        points = [
+            (self.panels[c.panel], c.name, f"{x:.6g}", f"{y:.6g}")
+            for c in self.curves
+            for x, y in zip(c.x, c.y, strict=True)
+        ]
+        return (("panel", "curve", "x", "y"), *points)
 
 
 def marchenko_pastur(eta: float, points: int = 600) -> tuple[Array, Array]:
@@ -191,11 +208,58 @@ def figure_4() -> Figure:
         tuple(curves),
         note,
         marks={0: star},
+        table=table_4(),
     )
 
 
+def table_4() -> tuple[tuple[str, ...], ...]:
+    """Figure 4's numbers: accuracy, right and as published, and the slope at eps*."""
+    star = float(critical_noise(0.3, 0.8))
+    given: dict[str, Any] = {"p": 100, "mu": 1.0, "gamma": 1.0, "rho": 0.3, "phi": 0.8}
+    noise = (0.0, 0.2, 0.4, 0.6, 0.7, star, 0.75, 0.8, 0.9, 1.0)
+    rows = [("p/m", "formula", *(f"{e:.5g}" for e in noise), "slope at eps*")]
+    for ratio in (1.0, 0.1, 0.01, 0.001):
+        for name, f in (("corrected", synthetic), ("published", published.synthetic)):
+            found = f(m=100 / ratio, epsilon=np.array(noise), **given).accuracy
+            ends = f(m=100 / ratio, epsilon=np.array([star - 1e-5, star + 1e-5]), **given).accuracy
+            slope = float(ends[1] - ends[0]) / 2e-5
+            rows.append((f"{ratio:g}", name, *(f"{a:.4f}" for a in found), f"{slope:.3f}"))
+    return tuple(rows)
+
+
 FIGURES: Mapping[int, Callable[[], Figure]] = {1: figure_1, 2: figure_2, 3: figure_3, 4: figure_4}
-"""The figures that need no data."""
+"""The figures that need neither data nor the published numbers; `build` knows them all."""
+NUMBERS = range(1, 10)
+
+
+def build(
+    number: int, data: Path | None = None, *, full: bool = False, say: Callable[[str], None] = lambda text: None
+) -> Figure:
+    """A figure of the paper by its number.
+
+    Args:
+        number: 1 to 9.
+        data: for 5 and 7 a folder with MNIST's t10k files, for 6 one with the Amazon .mat files.
+        full: more seeds and curves in 6 and 7.
+        say: told of progress.
+
+    Raises:
+        UsageError: no such figure, or what it needs is neither given nor installed.
+        InputError: the data cannot be read.
+    """
+    if number not in NUMBERS:
+        raise UsageError(f"the paper has no figure {number}", todo="choose 1 to 9")
+    if number in FIGURES:
+        return FIGURES[number]()
+    from tilth.theory import reported, trained
+
+    if number == 5:
+        return trained.figure_5(data, full=full)
+    if number == 6:
+        return reported.figure_6() if data is None else trained.figure_6(data, full=full)
+    if number == 7:
+        return trained.figure_7(data, full=full, say=say)
+    return reported.figure_8() if number == 8 else reported.figure_9()
 
 
 def draw(figure: Figure, path: str | Path) -> None:
@@ -234,13 +298,21 @@ def draw(figure: Figure, path: str | Path) -> None:
 
 
 def _draw_panel(axis: Any, figure: Figure, panel: int) -> None:
+    if figure.images:
+        axis.imshow(figure.images[panel], cmap="gray_r", vmin=0, vmax=1)
+        axis.set_title(figure.panels[panel])
+        axis.set_axis_off()
+        return
     for curve in (c for c in figure.curves if c.panel == panel):
         colour = COLOURS[curve.colour % len(COLOURS)]
         if curve.style == "bars":
             axis.bar(curve.x, curve.y, width=curve.x[1] - curve.x[0], color=colour, alpha=0.35, label=curve.name)
         else:
+            if curve.spread_x is not None:
+                away = np.abs(curve.spread_x.T - curve.x)
+                axis.errorbar(curve.x, curve.y, xerr=away, fmt="none", ecolor=colour, elinewidth=0.8)
             width = 1.1 if curve.style == "--" else 1.7
-            axis.plot(curve.x, curve.y, curve.style, color=colour, lw=width, label=curve.name)
+            axis.plot(curve.x, curve.y, curve.style, color=colour, lw=width, ms=4, label=curve.name)
     if figure.log_x:
         axis.set_xscale("log")
     if panel in figure.marks:
@@ -251,7 +323,9 @@ def _draw_panel(axis: Any, figure: Figure, panel: int) -> None:
     axis.set_title(figure.panels[panel])
     axis.set_xlabel(figure.axes[0])
     axis.set_ylabel(figure.axes[1])
-    axis.legend(frameon=False, fontsize=7)
+    many = len(axis.get_legend_handles_labels()[1]) > 5
+    place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16), "ncols": 2} if many else {}
+    axis.legend(frameon=False, fontsize=7, **place)
 
 
 def _wrapped(text: str, width: int) -> str:
