@@ -75,6 +75,7 @@ RECIPES = Registry(
         "wavecoder": "tilth.recipes.code.wavecoder:wavecoder",
         "qa-from-documents": "tilth.recipes.text.qa_from_documents:qa_from_documents",
         "translate-train": "tilth.recipes.multilingual.translate_train:translate_train",
+        "multilingual-qa": "tilth.recipes.multilingual.multilingual_qa:multilingual_qa",
     },
 )
 
