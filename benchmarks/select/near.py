@@ -1,16 +1,21 @@
-"""Near duplicates: ours beside datasketch and rensa on one corpus, list of strings to decisions.
+"""Near duplicates: ours beside rensa, datasketch and datatrove on one corpus, list of strings to decisions.
 
-    TILTH_DATA=... python benchmarks/select/near.py --sizes 10000,100000 --peers /path/to/venv/bin/python
+    TILTH_DATA=... python benchmarks/select/near.py --sizes 10000,100000,1000000 --peers /path/to/venv/bin/python
 
 Each tool runs in a process of its own and sees the same texts. The truth is every pair of sets with a word 3-gram in
 common, compared exactly (a sparse matrix product), closed into components; a dropped row is one that is not the first
-of its component. Peers: 128 permutations, their own bands for 0.7, candidates accepted at estimated Jaccard >= 0.7.
+of its component; above --truth-up-to our exact join, which equals it below, stands for the truth. `bands` is ours with
+MinHash bands before the exact check, as above a memory bound. Peers: rensa and datasketch with 128 permutations, their
+own bands for 0.7, candidates accepted at estimated Jaccard >= 0.7; datatrove with 18 x 7 and our words instead of spaCy's.
+The exponent is the slope of log seconds over log rows between two sizes.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
+import os
 import re
 import subprocess
 import sys
@@ -85,7 +90,56 @@ def rensa(texts: list[str]) -> list[int]:
     return components(len(texts), pairs)
 
 
-TOOLS: dict[str, Decide] = {"tilth": tilth, "rensa": rensa, "datasketch": datasketch}
+def bands(texts: list[str]) -> list[int]:
+    """Ours with MinHash bands."""
+    from tilth.select import near_groups
+
+    found = near_groups(texts, "0.7", compiled=True, memory=0).survivor
+    return [i for i, held in enumerate(found) if held != i]
+
+
+def datatrove(texts: list[str]) -> list[int]:
+    """datatrove's four stages of MinHash deduplication, in one process."""
+    import datatrove.pipeline.dedup.minhash as minhash
+    from datatrove.data import Document
+    from datatrove.executor.local import LocalPipelineExecutor
+    from datatrove.utils.logging import logger
+
+    class Words:
+        def word_tokenize(self, text: str) -> list[str]:
+            return re.findall(r"\w+", text.lower())
+
+    logger.remove()
+    minhash.load_word_tokenizer = lambda language: Words()
+    minhash.MinhashDedupSignature._requires_dependencies = []
+    config = minhash.MinhashConfig(n_grams=3, num_buckets=18, hashes_per_bucket=7)
+    kept: set[int] = set()
+
+    def documents() -> list[Document]:
+        return [Document(text=text, id=str(i)) for i, text in enumerate(texts)]
+
+    def collect(data: Iterable[Document], rank: int = 0, world_size: int = 1) -> Iterable[Document]:
+        for document in data:
+            kept.add(int(document.id))
+            yield document
+
+    with tempfile.TemporaryDirectory() as folder:
+        stages = (
+            [documents(), minhash.MinhashDedupSignature(f"{folder}/signatures", config=config)],
+            [minhash.MinhashDedupBuckets(f"{folder}/signatures", f"{folder}/buckets", config=config)],
+            [minhash.MinhashDedupCluster(f"{folder}/buckets", f"{folder}/remove", config=config)],
+            [documents(), minhash.MinhashDedupFilter(f"{folder}/remove"), collect],
+        )
+        for k, stage in enumerate(stages):
+            tasks = 18 if k == 1 else 1
+            LocalPipelineExecutor(stage, tasks=tasks, workers=1, logging_dir=f"{folder}/log{k}").run()
+    return [i for i in range(len(texts)) if i not in kept]
+
+
+TOOLS: dict[str, Decide] = {
+    "tilth": tilth, "bands": bands, "rensa": rensa, "datasketch": datasketch, "datatrove": datatrove,
+}  # fmt: skip
+OURS = ("tilth", "bands")
 
 
 def truth(texts: list[str]) -> set[int]:
@@ -123,43 +177,52 @@ def worker(tool: str, path: Path) -> None:
     print(json.dumps({"seconds": seconds, "cpu": cpu, "peak_mb": peak, "dropped": dropped}))
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Run every tool at every size and print one table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", default="10000,100000")
-    parser.add_argument("--peers", help="a Python that has datasketch and rensa")
-    parser.add_argument("--truth-up-to", type=int, default=100_000, help="largest size at which the truth is computed")
+    parser.add_argument("--peers", help="a Python that has datasketch, rensa and datatrove")
+    parser.add_argument("--peers-up-to", type=int, default=100_000, help="largest size for datasketch and datatrove")
+    parser.add_argument("--truth-up-to", type=int, default=100_000, help="largest size at which all pairs are compared")
     parser.add_argument("--worker", nargs=2, metavar=("TOOL", "FILE"), help=argparse.SUPPRESS)
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     if args.worker:
         worker(args.worker[0], Path(args.worker[1]))
         return
     from corpus import corpus
 
     print(
-        f"{'rows':>9}  {'tool':<11}{'docs/s':>10}{'seconds':>9}{'CPU-s':>8}{'peak MB':>9}{'recall':>8}{'precision':>11}"
+        f"{'rows':>9}  {'tool':<11}{'docs/s':>9}{'seconds':>9}{'CPU-s':>8}{'peak MB':>9}{'recall':>8}{'precision':>11}",
+        end="",
     )
+    print(f"{'exponent':>10}   load {os.getloadavg()[0]:.1f}")
+    before: dict[str, tuple[int, float]] = {}
     for size in map(int, args.sizes.split(",")):
         texts = corpus(size)
         expected = truth(texts) if size <= args.truth_up_to else None
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "texts.json"
             path.write_text(json.dumps(texts))
-            for tool in TOOLS if args.peers else ["tilth"]:
-                python = sys.executable if tool == "tilth" else args.peers
-                command = [python, __file__, "--worker", tool, str(path)]
+            for tool in TOOLS if args.peers else OURS:
+                if tool in ("datasketch", "datatrove") and size > args.peers_up_to:
+                    continue
+                command = [sys.executable if tool in OURS else args.peers, __file__, "--worker", tool, str(path)]
                 done = subprocess.run(command, capture_output=True, text=True)
                 if done.returncode:
                     print(f"{size:>9,}  {tool:<11}failed: {done.stderr.strip().splitlines()[-1]}")
                     continue
-                found = json.loads(done.stdout)
+                found = json.loads(done.stdout.splitlines()[-1])
                 dropped = set(found["dropped"])
-                scores = "       -          -"
-                if expected is not None:
-                    hits = len(dropped & expected)
-                    scores = f"{hits / max(1, len(expected)):>8.4f}{hits / max(1, len(dropped)):>11.4f}"
-                cost = f"{size / found['seconds']:>10,.0f}{found['seconds']:>9.2f}{found['cpu']:>8.2f}"
-                print(f"{size:>9,}  {tool:<11}{cost}{found['peak_mb']:>9,.0f}{scores}")
+                expected = dropped if expected is None else expected
+                hits = len(dropped & expected)
+                slope = ""
+                if tool in before:
+                    rows, seconds = before[tool]
+                    slope = f"{math.log(found['seconds'] / seconds) / math.log(size / rows):.2f}"
+                before[tool] = size, found["seconds"]
+                cost = f"{size / found['seconds']:>9,.0f}{found['seconds']:>9.2f}{found['cpu']:>8.2f}"
+                scores = f"{hits / max(1, len(expected)):>8.4f}{hits / max(1, len(dropped)):>11.4f}"
+                print(f"{size:>9,}  {tool:<11}{cost}{found['peak_mb']:>9,.0f}{scores}{slope:>10}", flush=True)
 
 
 if __name__ == "__main__":
