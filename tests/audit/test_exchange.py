@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -105,6 +106,8 @@ def test_rows_to_label_carry_their_id_and_nothing_that_a_verifier_said(tmp_path:
         found = json.loads(text) if text.startswith("[") else [json.loads(line) for line in text.splitlines()]
         assert [r.get("id") or r["data"]["tilth_id"] for r in found] == ["r1", "r2"]
         assert all(not r.get("suggestions") and not r.get("predictions") for r in found)
+    view = ElementTree.parse(tmp_path / "to_label.label-studio.xml").getroot()
+    assert [e.get("name") for e in view if e.get("name")] == ["prompt", "completion", "label"]
     lines = write_tasks(tmp_path, "csv", rows).read_text().splitlines()
     assert lines[0] == "id,prompt,completion,label,annotator" and "\"'=cmd" in lines[1]
 

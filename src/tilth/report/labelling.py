@@ -11,6 +11,7 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import quoteattr
 
 from tilth.report import tables
 from tilth.report.facts import Facts, plain
@@ -96,7 +97,7 @@ def write_tasks(folder: Path, format: str, rows: Sequence[tuple[str, Columns]]) 
         rows: id and columns of each, in the order to label.
 
     Returns:
-        the file.
+        the file; the interface that Label Studio needs lies beside it as ``.xml``.
 
     Raises:
         DiskError: it cannot be written.
@@ -113,7 +114,24 @@ def write_tasks(folder: Path, format: str, rows: Sequence[tuple[str, Columns]]) 
         RunFolder(folder).write_text(path, out.getvalue())
     else:
         write_json(path, (_task(format, id, columns) for id, columns in told), array=format in ARRAY_FORMATS)
+    if format == "label-studio":
+        RunFolder(folder).write_text(path.with_suffix(".xml"), _interface(told))
     return path
+
+
+def _interface(rows: Sequence[tuple[str, Columns]]) -> str:
+    """Label Studio's labelling interface for these rows: their columns, and the choice that is read back."""
+    chats = {name: is_chat(value) for _, columns in rows for name, value in columns.items()}
+    shown = [
+        f"  <Header value={quoteattr(name)}/>\n"
+        + (f'  <Paragraphs name={quoteattr(name)} value={quoteattr("$" + name)} nameKey="role" textKey="content"/>\n'
+           if chat else f"  <Text name={quoteattr(name)} value={quoteattr('$' + name)}/>\n")
+        for name, chat in chats.items()
+    ]  # fmt: skip
+    values = "".join(f'    <Choice value="{value}"/>\n' for value in ("right", "wrong", "unsure"))
+    to = quoteattr(next(iter(chats), "text"))
+    choices = f'  <Choices name="label" toName={to} choice="single" required="true">\n{values}  </Choices>\n'
+    return f"<View>\n{''.join(shown)}{choices}</View>\n"
 
 
 def _task(format: str, id: str, columns: Columns) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tilth.audit.estimate import Counts, Rates, rates
+from tilth.audit.annotators import Agreement, agreement
+from tilth.audit.estimate import Counts, Rates, from_counts
 from tilth.audit.fixes import NAME as FIXES
 from tilth.audit.fixes import add_fix, undo_fix
 from tilth.audit.intervals import Interval, clopper_pearson
@@ -63,7 +64,7 @@ class Review:
 
     Raises:
         UsageError: not a run folder, or no such figure.
-        InputError: the run has no rows.
+        InputError: a row is both kept and dropped.
     """
 
     def __init__(
@@ -79,13 +80,14 @@ class Review:
         self.size, self.seed, self.width, self.figure = size, seed, width, check_figure(figure)
         sides = {side: sorted(tables.ids_of(folder, f"data/{side}")) for side in ("kept", "dropped")}
         self._ranked: dict[Stratum, list[str]] = {side: ranked(sides[side], seed) for side in ("kept", "dropped")}
-        self._order = [s.id for s in sample(sides["kept"], sides["dropped"], size, seed)]
+        self._order = [s.id for s in sample(sides["kept"], sides["dropped"], size, seed)] if any(sides.values()) else []
         self._side: dict[str, Stratum] = {i: side for side, ids in self._ranked.items() for i in ids}
         if width is not None:
             labels_needed(self._counts({}), width, figure)
         self._rows: dict[str, dict[str, Any]] = {}
         self._labels: list[Label] = []
         self._size_read = -1
+        self._agreed: tuple[int, Agreement | None] = (0, None)
         self._given: dict[str, str] = {}
         self._seen: set[tuple[str, str]] = set()
 
@@ -95,6 +97,7 @@ class Review:
         path = self.folder.labels
         size = path.stat().st_size if path.is_file() else 0
         if size != self._size_read:
+            self._agreed = (-1, None)
             self._labels = read_labels(self.folder.labels, torn=True) if size else []
             self._size_read = size
         return self._labels
@@ -159,6 +162,8 @@ class Review:
         """Enlarge the sample; a larger sample contains the smaller one."""
         self.size += rows
         kept, dropped = self._ranked["kept"], self._ranked["dropped"]
+        if not self._side:
+            return
         found = [s.id for s in sample(kept, dropped, self.size, self.seed)]
         there = set(self._order)
         self._order += [id for id in found if id not in there]
@@ -175,9 +180,10 @@ class Review:
             shared = next((v.id for v in self.labels() if v.id in self._side and v.id not in mine), None)
             if shared is not None:
                 return shared
-        free = {side: [i for i in ids if i not in words and i not in taken] for side, ids in self._ranked.items()}
-        side = next_stratum(self._counts(words), {s: len(ids) for s, ids in free.items()}, self.figure)
-        return free[side][0] if side is not None else None
+        gone = {id for id in (*words, *taken) if id in self._side}
+        left = {s: len(ids) - sum(self._side[i] == s for i in gone) for s, ids in self._ranked.items()}
+        side = next_stratum(self._counts(words), left, self.figure)
+        return next((id for id in self._ranked[side] if id not in gone), None) if side is not None else None
 
     # -- what is said
     def reveal(self, annotator: str, id: str) -> None:
@@ -254,13 +260,19 @@ class Review:
         labels = self.labels()
         words = consensus(labels)
         counts = self._counts(words)
-        found = rates(labels, self._ranked["kept"], self._ranked["dropped"]) if counts.labelled else None
+        found = from_counts(counts, agreed=self._agreement(labels)) if counts.labelled else None
         mine = {v.id for v in labels if v.annotator == annotator and v.id in self._side}
         done = len(mine)
         needed = labels_needed(counts, self.width, self.figure) if self.width is not None else None
         everyone = len(words.keys() & self._side.keys())
         goal = done + (needed.more if needed is not None else sum(id not in mine for id in self._order))
         return Progress(done, goal, everyone, found, needed)
+
+    def _agreement(self, labels: list[Label]) -> Agreement | None:
+        """How far the annotators agree; computed once for the same labels."""
+        if self._agreed[0] != len(labels):
+            self._agreed = (len(labels), agreement(labels))
+        return self._agreed[1]
 
     def shrinking(self) -> list[tuple[int, Interval]]:
         """Noise of the kept rows after each label of a kept row, thinned to `POINTS`."""
@@ -283,9 +295,10 @@ class Review:
             return sum(w == word and self._side.get(i) == side for i, w in words.items())
 
         kept, dropped = (len(self._ranked[side]) for side in ("kept", "dropped"))
+        unsure = sum(w == "unsure" for i, w in words.items() if i in self._side)
         return Counts(
             kept, dropped, number("kept", "right"), number("kept", "wrong"), number("dropped", "right"),
-            number("dropped", "wrong"),
+            number("dropped", "wrong"), unsure,
         )  # fmt: skip
 
 

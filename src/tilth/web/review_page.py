@@ -263,6 +263,10 @@ def _people(progress: Progress) -> str:
     found = progress.rates.agreement if progress.rates else None
     if found is None:
         return ""
-    kappa = "" if found.kappa is None else f", kappa {found.kappa:.2f}"
     rows = plural(found.rows, "shared row")
+    kappa = "" if found.kappa is None else f"; kappa {found.kappa:.2f}"
+    if kappa and found.kappa_interval is not None:
+        kappa += f" ({found.kappa_interval.lo:.2f} to {found.kappa_interval.hi:.2f})"
+    if found.alpha is not None:
+        kappa += f", alpha {found.alpha:.2f}"
     return f'<p class="soft people">{found.annotators} annotators agree on {found.observed:.0%} of {rows}{kappa}.</p>'
