@@ -1,8 +1,8 @@
 """Maths answers: find the final answer in a completion and compare it with the reference, exactly and without
 evaluating text.
 
-Numbers are compared as exact fractions. What cannot be read as a number is compared as a normalised string,
-and when that differs the verdict is unknown: symbolic equivalence is not decided here. Extraction follows the
+Numbers are compared as exact fractions. What cannot be read as a number is compared as a normalised string, and when
+that differs as an expression, a set, an interval, ... (see `equivalence`); what that cannot read is unknown. Extraction follows the
 usual answer formats: ``\\boxed{}`` (MATH), ``####`` (GSM8K), ``A:`` and "the answer is" (chain-of-thought
 prompts), else the last number.
 """
@@ -17,10 +17,11 @@ from typing import Any, ClassVar
 from tilth.rows.row import Row
 from tilth.rows.text import last_assistant
 from tilth.rows.verdict import FAIL, PASS, UNKNOWN, Verdict
+from tilth.verify.equivalence import equivalent
 from tilth.verify.numbers import MAX_CHARS, Quantity, plain, quantity, same, tokens
 from tilth.verify.verifier import RowVerifier
 
-VERSION = "1"
+VERSION = "2"
 TAIL = 20_000
 """Only the last characters of a completion are searched for its answer."""
 
@@ -43,6 +44,7 @@ _CHOICE = re.compile(
 _CHOICE_ANYWHERE = re.compile(r"\b(?:[Oo]ption|[Cc]hoice|[Aa]nswer)\s*[(\[]?([A-J])\b|\(([A-J])\)")
 _CLOSED = ({"yes", "no"}, {"true", "false"})
 _SYMBOLIC = re.compile(r"[\\^=+*<>{}\[\]|_/!]|\b(?![aAI]\b)[a-zA-Z]\b(?!')")
+_BOX = re.compile(r"\\f?boxed\s*\{(.*)\}", re.S)
 _WORDS = re.compile(r"[A-Za-z]{2}")
 _NUMBER_WORD = re.compile(
     r"\b(?:square|root|squared|cubed|pi|log|factorial|half|third|quarter|minus|plus|times|negative|over|divided|than"
@@ -216,7 +218,14 @@ def equal(a: str, b: str) -> bool | None:
         return True if p else None
     if any(p in closed and q in closed for closed in _CLOSED):
         return False
-    return False if x is None and y is None and _LETTER.fullmatch(plain(a)) and _LETTER.fullmatch(plain(b)) else None
+    if x is None and y is None and (one := _LETTER.fullmatch(plain(a))) and (other := _LETTER.fullmatch(plain(b))):
+        return one[1] == other[1]
+    return equivalent(_unboxed(a), _unboxed(b))
+
+
+def _unboxed(text: str) -> str:
+    box = _BOX.fullmatch(text.strip())
+    return box[1] if box else text
 
 
 def check_answer(completion: str, answer: Any) -> Verdict:

@@ -1,0 +1,440 @@
+"""Exact algebra, just enough to tell whether two short expressions are equal: fractions of polynomials over the
+rationals in surds, pi, e, i, logarithms, powers and variables.
+
+An expression is a fraction of two sums of monomials; a monomial is a product of atoms with rational exponents. Roots of
+different primes are linearly independent over the rationals (Besicovitch 1940), so that a difference of surds is zero
+only when it is written as zero here. What this normal form does not decide (nested roots, trigonometry of general
+angles) is evaluated in floating point at several points: far apart is unequal, agreement to 12 digits is equal.
+Everything is bounded by counting, never by a clock, and nothing evaluates text. This module reads no text.
+"""
+
+from __future__ import annotations
+
+import cmath
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+MAX_TERMS = 400
+MAX_POWER = 40
+MAX_BITS = 4000
+_TRIAL = 100_000
+
+
+class TooHardError(Exception):
+    """The expression is beyond the bounds of this module."""
+
+
+@dataclass(frozen=True, slots=True)
+class Atom:
+    """An irreducible factor.
+
+    Args:
+        key: what tells it from others; atoms with equal keys are equal.
+        number: its value, given numbers for the variables.
+        base: for a power that is not written out, what it is a power of.
+        sure: whether products of such atoms are independent, so that a nonzero sum of them is not zero.
+    """
+
+    key: str
+    number: Callable[[Mapping[str, complex]], complex] = field(compare=False, hash=False, repr=False)
+    base: Expr | None = field(default=None, compare=False, hash=False, repr=False)
+    sure: bool = field(default=True, compare=False, hash=False, repr=False)
+
+
+Mono = frozenset[tuple[Atom, Fraction]]
+Poly = dict[Mono, Fraction]
+ONE: Mono = frozenset()
+_VARIABLE = re.compile(r"v:([A-Za-z_0-9]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Expr:
+    """A fraction of two polynomials."""
+
+    num: Poly
+    den: Poly
+
+    def __add__(self, other: Expr) -> Expr:
+        if self.den == other.den:
+            return Expr(_sum(self.num, other.num), self.den)
+        return Expr(_sum(_product(self.num, other.den), _product(other.num, self.den)), _product(self.den, other.den))
+
+    def __neg__(self) -> Expr:
+        return Expr({m: -c for m, c in self.num.items()}, self.den)
+
+    def __sub__(self, other: Expr) -> Expr:
+        return self + -other
+
+    def __mul__(self, other: Expr) -> Expr:
+        return Expr(_product(self.num, other.num), _product(self.den, other.den))
+
+    def __truediv__(self, other: Expr) -> Expr:
+        if not other.num:
+            raise TooHardError("division by zero")
+        return Expr(_product(self.num, other.den), _product(self.den, other.num))
+
+    @property
+    def rational(self) -> Fraction | None:
+        """The value, when it is a rational number."""
+        if not self.num:
+            return Fraction(0)
+        if set(self.num) == {ONE} and set(self.den) == {ONE}:
+            return self.num[ONE] / self.den[ONE]
+        return None
+
+    @property
+    def key(self) -> str:
+        """A spelling that equal fractions usually share."""
+        scale = (
+            next(iter(sorted(self.den.items(), key=lambda item: _mono_key(item[0]))))[1] if self.den else Fraction(1)
+        )
+        sides = [" + ".join(sorted(f"{c / scale}*{_mono_key(m)}" for m, c in p.items())) for p in (self.num, self.den)]
+        return f"({sides[0]})/({sides[1]})"
+
+    @property
+    def variables(self) -> set[str]:
+        """Names of the variables."""
+        return {a.key[2:] for p in (self.num, self.den) for m in p for a, _ in m if a.key.startswith("v:")}
+
+    def number(self, at: Mapping[str, complex]) -> complex:
+        """The value in floating point."""
+        try:
+            return _number(self.num, at) / _number(self.den, at)
+        except (OverflowError, ZeroDivisionError, ValueError) as error:
+            raise TooHardError(str(error)) from error
+
+
+def rational(value: Fraction | int) -> Expr:
+    """A rational number."""
+    value = Fraction(value)
+    if value.numerator.bit_length() + value.denominator.bit_length() > MAX_BITS:
+        raise TooHardError("too many digits")
+    return Expr({ONE: value} if value else {}, {ONE: Fraction(1)})
+
+
+def of_atom(atom: Atom, exponent: Fraction | int = 1) -> Expr:
+    """A power of an atom."""
+    return Expr(_normal(frozenset({(atom, Fraction(exponent))})), {ONE: Fraction(1)})
+
+
+def variable(name: str) -> Expr:
+    """A variable."""
+    return of_atom(Atom(f"v:{name}", lambda at: at[name]))
+
+
+def power(base: Expr, exponent: Expr) -> Expr:
+    """`base` to the power of `exponent`."""
+    value = exponent.rational
+    if value is not None:
+        return _rational_power(base, value)
+    if base == E and set(exponent.num) == set((I * PI).num) and set(exponent.den) == {ONE}:
+        turns = next(iter(exponent.num.values())) / exponent.den[ONE]
+        if turns.denominator in (1, 2, 3, 4, 6):
+            return _sine(turns + Fraction(1, 2)) + I * _sine(turns)
+    if len(exponent.den) != 1 or not base.num:
+        return _opaque("pow", [base, exponent], lambda a, b: a**b)
+    (den_mono, den_c), total = next(iter(exponent.den.items())), rational(1)
+    for mono, c in exponent.num.items():
+        part = _times(mono, _inverse(den_mono))
+        if part == ONE:
+            total = total * _rational_power(base, c / den_c)
+            continue
+        for factor, times in _factors(base):
+            inner = Expr({part: Fraction(1)}, {ONE: Fraction(1)})
+            atom = Atom(f"[{factor.key}]^[{inner.key}]", _powered(factor, inner))
+            total = total * of_atom(atom, c / den_c * times)
+    return total
+
+
+def _powered(base: Expr, exponent: Expr) -> Callable[[Mapping[str, complex]], complex]:
+    return lambda at: base.number(at) ** exponent.number(at)
+
+
+def _factors(base: Expr) -> list[tuple[Expr, int]]:
+    value = base.rational
+    if value is None or value <= 0:
+        return [(base, 1)]
+    return [(rational(p), n) for p, n in _prime_powers(value)]
+
+
+def _rational_power(base: Expr, exponent: Fraction) -> Expr:
+    if exponent.denominator == 1:
+        n = abs(exponent.numerator)
+        if n > MAX_POWER and base.rational is None and len(base.num) + len(base.den) > 2:
+            raise TooHardError("a large power")
+        value = base.rational
+        if value is not None:
+            if n * max(value.numerator.bit_length(), value.denominator.bit_length(), 1) > MAX_BITS:
+                raise TooHardError("a large power")
+            if value == 0 and exponent <= 0:
+                raise TooHardError("zero to the power of zero or less")
+            return rational(value**exponent.numerator)
+        result = rational(1)
+        if len(base.num) == 1 and len(base.den) == 1:
+            (m, c), (d, k) = next(iter(base.num.items())), next(iter(base.den.items()))
+            if n * max(c.numerator.bit_length(), c.denominator.bit_length(), 1) > MAX_BITS:
+                raise TooHardError("a large power")
+            raised = frozenset((a, e * n) for a, e in _times(m, _inverse(d)))
+            result = Expr({mm: cc * (c / k) ** n for mm, cc in _normal(raised).items()}, {ONE: Fraction(1)})
+        else:
+            for _ in range(n):
+                result = result * base
+        return result if exponent > 0 else rational(1) / result
+    if len(base.num) == 1 and len(base.den) == 1:
+        return _root_of_monomial(base, exponent)
+    atom = Atom(f"root({base.key})", base.number, base, sure=False)
+    whole = exponent.numerator // exponent.denominator
+    rest = of_atom(atom, exponent - whole)
+    return rest * _rational_power(base, Fraction(whole)) if whole else rest
+
+
+def _root_of_monomial(base: Expr, exponent: Fraction) -> Expr:
+    (m, c), (d, k) = next(iter(base.num.items())), next(iter(base.den.items()))
+    value, result = c / k, rational(1)
+    if value < 0:
+        if exponent.denominator == 2:
+            result = _rational_power(I, Fraction(exponent.numerator))
+        elif exponent.denominator % 2:
+            result = rational(-1 if exponent.numerator % 2 else 1)
+        else:
+            raise TooHardError("an even root of a negative number")
+        value = -value
+    for prime, times in _prime_powers(value):
+        result = result * of_atom(_prime_atom(prime), exponent * times)
+    for atom, e in _times(m, _inverse(d)):
+        if atom == I_ATOM:
+            raise TooHardError("a root of an imaginary number")
+        result = result * of_atom(atom, e * exponent)
+    return result
+
+
+def _prime_atom(prime: int) -> Atom:
+    return Atom(f"p:{prime}", lambda at: float(prime))
+
+
+def _prime_powers(value: Fraction) -> list[tuple[int, int]]:
+    found: dict[int, int] = {}
+    for n, sign in ((value.numerator, 1), (value.denominator, -1)):
+        p = 2
+        while p * p <= n and p < _TRIAL:
+            while n % p == 0:
+                found[p] = found.get(p, 0) + sign
+                n //= p
+            p += 1 if p == 2 else 2
+        if n > 1:
+            root = math.isqrt(n)
+            if root * root == n:
+                found[root] = found.get(root, 0) + 2 * sign
+            else:
+                if n >= _TRIAL**2:
+                    raise TooHardError("a large number that does not factor")
+                found[n] = found.get(n, 0) + sign
+    return sorted(found.items())
+
+
+def logarithm(name: str, x: Expr) -> Expr:
+    """The logarithm called `name` of `x`, split over factors and powers."""
+    value = x.rational
+    if value is not None:
+        if value <= 0:
+            raise TooHardError("a logarithm of a number that is not positive")
+        total = rational(0)
+        for prime, times in _prime_powers(value):
+            total = total + rational(times) * of_atom(Atom(f"{name}:{prime}", _constant(math.log(prime))))
+        return total
+    if name == "ln" and len(x.num) == 1 and x.den == {ONE: Fraction(1)}:
+        (mono, c) = next(iter(x.num.items()))
+        if c == 1 and len(mono) == 1:
+            ((atom, exponent),) = mono
+            if atom.key == "e":
+                return rational(exponent)
+    return _opaque(name, [x], cmath.log)
+
+
+def _constant(value: float) -> Callable[[Mapping[str, complex]], complex]:
+    return lambda at: value
+
+
+def function(name: str, x: Expr) -> Expr:
+    """A named function of one argument; exact at rational numbers and at the usual angles."""
+    value = x.rational
+    if name == "abs" and value is not None:
+        return rational(abs(value))
+    if name in ("floor", "ceil") and value is not None:
+        return rational(math.floor(value) if name == "floor" else math.ceil(value))
+    if name == "factorial":
+        if value is None or value.denominator != 1 or not 0 <= value <= 200:
+            return _opaque(name, [x], lambda a: math.gamma(a.real + 1))
+        return rational(math.factorial(int(value)))
+    if name in ("sec", "csc", "cot"):
+        if name == "cot":
+            return function("cos", x) / function("sin", x)
+        return rational(1) / function("cos" if name == "sec" else "sin", x)
+    if name == "tan":
+        return function("sin", x) / function("cos", x)
+    if name in ("sin", "cos"):
+        turns = (x / PI).rational if x.num else Fraction(0)
+        turns = _ratio_to_pi(x) if turns is None else turns
+        if turns is not None and turns.denominator in (1, 2, 3, 4, 6):
+            return _sine(turns if name == "sin" else turns + Fraction(1, 2))
+    known: dict[str, Callable[[complex], complex]] = {
+        "sin": cmath.sin, "cos": cmath.cos, "arcsin": cmath.asin, "arccos": cmath.acos, "arctan": cmath.atan,
+        "abs": lambda a: complex(abs(a)), "floor": lambda a: complex(math.floor(a.real)),
+        "ceil": lambda a: complex(math.ceil(a.real)), "sinh": cmath.sinh, "cosh": cmath.cosh, "tanh": cmath.tanh,
+    }  # fmt: skip
+    if name not in known:
+        raise TooHardError(f"the function {name}")
+    return _opaque(name, [x], known[name])
+
+
+def _ratio_to_pi(x: Expr) -> Fraction | None:
+    pi = next(iter(PI.num))
+    if set(x.num) == {pi} and set(x.den) == {ONE}:
+        return x.num[pi] / x.den[ONE]
+    return None
+
+
+def _sine(turns: Fraction) -> Expr:
+    """The sine of `turns` times pi."""
+    turns %= 2
+    sign = 1 if turns <= 1 else -1
+    turns = turns % 1
+    turns = min(turns, 1 - turns)
+    squared = {Fraction(0): 0, Fraction(1, 6): 1, Fraction(1, 4): 2, Fraction(1, 3): 3, Fraction(1, 2): 4}[turns]
+    if not squared:
+        return rational(0)
+    return rational(Fraction(sign, 2)) * _rational_power(rational(squared), Fraction(1, 2))
+
+
+def _opaque(name: str, of: list[Expr], number: Callable[..., Any]) -> Expr:
+    key = f"{name}({', '.join(x.key for x in of)})"
+    names = {v for x in of for v in x.variables}
+
+    def value(at: Mapping[str, complex]) -> complex:
+        return complex(number(*(x.number(at) for x in of)))
+
+    return of_atom(Atom(key + "|" + ",".join(sorted(names)), value, sure=False))
+
+
+def equal(a: Expr, b: Expr) -> bool | None:
+    """Whether two expressions are equal; None when it cannot be told."""
+    difference = _sum(_product(a.num, b.den), {m: -c for m, c in _product(b.num, a.den).items()})
+    if not difference:
+        return True
+    atoms = {atom for m in difference for atom, _ in m}
+    if all(atom.sure for atom in atoms) and not {"pi", "e"} <= {atom.key for atom in atoms}:
+        return False
+    names = sorted(_names(a) | _names(b))
+    close = 0
+    for round_ in range(1, 5):
+        at = {n: complex(0.37 + 0.213 * round_ + 0.171 * i) for i, n in enumerate(names)}
+        try:
+            x, y = a.number(at), b.number(at)
+        except (TooHardError, ArithmeticError, ValueError):
+            continue
+        if not (cmath.isfinite(x) and cmath.isfinite(y)):
+            continue
+        if abs(x - y) > 1e-7 * max(1.0, abs(x), abs(y)):
+            return False
+        close += abs(x - y) <= 1e-11 * max(abs(x), abs(y), 1e-3)
+    return True if close >= 3 else None
+
+
+def _names(x: Expr) -> set[str]:
+    found = x.variables
+    for p in (x.num, x.den):
+        for m in p:
+            for atom, _ in m:
+                found |= set(atom.key.rpartition("|")[2].split(",")) - {""} if "|" in atom.key else set()
+                found |= set(_VARIABLE.findall(atom.key))
+    return found
+
+
+def _sum(a: Poly, b: Poly) -> Poly:
+    total = dict(a)
+    for m, c in b.items():
+        total[m] = total.get(m, Fraction(0)) + c
+    return _checked({m: c for m, c in total.items() if c})
+
+
+def _product(a: Poly, b: Poly) -> Poly:
+    if len(a) * len(b) > MAX_TERMS * 4:
+        raise TooHardError("too many terms")
+    total: Poly = {}
+    for m, c in a.items():
+        for n, d in b.items():
+            for mono, k in _normal(_times(m, n)).items():
+                total[mono] = total.get(mono, Fraction(0)) + c * d * k
+    return _checked({m: c for m, c in total.items() if c})
+
+
+def _checked(poly: Poly) -> Poly:
+    if len(poly) > MAX_TERMS:
+        raise TooHardError("too many terms")
+    if any(c.numerator.bit_length() + c.denominator.bit_length() > MAX_BITS for c in poly.values()):
+        raise TooHardError("too many digits")
+    return poly
+
+
+def _times(a: Mono, b: Mono) -> Mono:
+    if not a or not b:
+        return a or b
+    total = dict(a)
+    for atom, e in b:
+        total[atom] = total.get(atom, Fraction(0)) + e
+    return frozenset((atom, e) for atom, e in total.items() if e)
+
+
+def _inverse(m: Mono) -> Mono:
+    return frozenset((atom, -e) for atom, e in m)
+
+
+def _normal(m: Mono) -> Poly:
+    """A monomial with whole powers of primes, of i and of roots multiplied out."""
+    c, rest, more = Fraction(1), [], []
+    for atom, e in m:
+        if atom.key.startswith("p:"):
+            whole = math.floor(e)
+            if abs(whole) * int(atom.key[2:]).bit_length() > MAX_BITS:
+                raise TooHardError("too many digits")
+            c *= Fraction(int(atom.key[2:])) ** whole
+            e -= whole
+        elif atom == I_ATOM and e.denominator == 1:
+            c *= -1 if e % 4 in (2, 3) else 1
+            e = e % 2
+        elif atom.base is not None and e >= 1 and set(atom.base.den) == {ONE}:
+            whole = math.floor(e)
+            more.append((atom.base, whole))
+            e -= whole
+        if e:
+            rest.append((atom, e))
+    total: Poly = {frozenset(rest): c}
+    for base, times in more:
+        for _ in range(times):
+            total = _product(total, {k: v / base.den[ONE] for k, v in base.num.items()})
+    return total
+
+
+def _mono_key(m: Mono) -> str:
+    return "*".join(sorted(f"{a.key}^{e}" for a, e in m)) or "1"
+
+
+def _number(p: Poly, at: Mapping[str, complex]) -> complex:
+    total = 0j
+    for m, c in p.items():
+        term = complex(c.numerator / c.denominator)
+        for atom, e in m:
+            term *= complex(atom.number(at)) ** float(e)
+        total += term
+    return total
+
+
+I_ATOM = Atom("i", lambda at: 1j)
+PI = of_atom(Atom("pi", lambda at: math.pi))
+E = of_atom(Atom("e", lambda at: math.e))
+I = of_atom(I_ATOM)  # noqa: E741
+INFINITY = of_atom(Atom("infinity", lambda at: 1e300))

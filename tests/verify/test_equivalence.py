@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tilth.verify.equivalence import equivalent
+from tilth.verify.math import equal
+
+CASES = [json.loads(line) for line in (Path(__file__).parent / "equivalence_cases.jsonl").read_text().splitlines()]
+UNDECIDED = {("y=x^2", "y=x^3")}
+
+
+@pytest.mark.parametrize(
+    "case", CASES, ids=lambda c: f"{c['kind']} {c['a']} ~ {c['b']}".encode("ascii", "replace").decode()
+)
+def test_two_answers_are_equal_or_not_in_both_orders(case):
+    wanted = None if (case["a"], case["b"]) in UNDECIDED else case["equal"]
+    assert equal(case["a"], case["b"]) is wanted
+    assert equal(case["b"], case["a"]) is wanted
+
+
+def test_the_table_has_more_than_150_cases():
+    assert len(CASES) > 150
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "9^9^9^9", "(" * 300, "x^{1000000}", "(x+y+z+w)^{40}", "2^{10000000}", "\\sqrt" * 60, "1/0", "10!!!!", "\\frac{1}{0}",
+        "__import__('os').system('true')", "\\binom{500}{250}^{40}", "{" * 200 + "}" * 200, "\\ln 0", "apples", "\\input{x}",
+        "0^0", "(1+x)^{39}(1+y)^{39}",
+    ],
+)  # fmt: skip
+def test_what_is_too_hard_or_no_mathematics_is_unknown(text):
+    assert equivalent(text, "2x+1") in (None, False)
+    assert equivalent("2x+1", text) in (None, False)
+
+
+@settings(max_examples=200)
+@given(st.text(alphabet="0123456789xy+-*/^(){}[],.=<>|!\\sqrtfacpien &_%$", max_size=60))
+def test_no_text_breaks_the_reader(text):
+    assert equivalent(text, "3") in (True, False, None)
+
+
+@given(st.integers(-9, 9), st.integers(1, 9), st.integers(-9, 9), st.integers(1, 50))
+def test_sums_of_fractions_and_surds_are_decided(a, b, c, n):
+    left = f"\\frac{{{a}}}{{{b}}} + {c}\\sqrt{{{n}}}"
+    right = f"\\frac{{{a} + {c * b}\\sqrt{{{n}}}}}{{{b}}}".replace("+ -", "- ")
+    assert equivalent(left, right) is True
+    assert equivalent(left, right + " + 1") is False
