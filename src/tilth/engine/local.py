@@ -110,8 +110,10 @@ def run_plan(
         TilthError: the run could not start.
     """
     recipe = plan.load_recipe()
-    if plan.engine != "local":
-        raise UsageError(f"the engine '{plan.engine}' is not there yet", where="engine", todo="use --engine local")
+    if plan.engine == "ray":
+        from tilth.engine.rayed import run_on_ray
+
+        return run_on_ray(plan, out, fork=fork, quiet=quiet)
     seeds = Seeds(plan, recipe)
     opened = models is None
     models = dict(models) if models is not None else open_models(plan, recipe)
