@@ -76,6 +76,7 @@ RECIPES = Registry(
         "qa-from-documents": "tilth.recipes.text.qa_from_documents:qa_from_documents",
         "translate-train": "tilth.recipes.multilingual.translate_train:translate_train",
         "multilingual-qa": "tilth.recipes.multilingual.multilingual_qa:multilingual_qa",
+        "math-corpus": "tilth.recipes.maths.math_corpus:math_corpus",
     },
 )
 

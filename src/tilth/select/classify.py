@@ -73,6 +73,7 @@ def score_texts(
     kind: str = "linear",
     embedder: Embedder | None = None,
     share: float = 0.5,
+    folds: int = FOLDS,
     seed: int = 0,
 ) -> Scored:
     """Learn from judged texts and score others.
@@ -83,6 +84,7 @@ def score_texts(
         kind: ``linear`` or ``forest`` (needs an embedder).
         embedder: who embeds for the forest; it embeds judged and other texts together.
         share: kept share at which precision is reported.
+        folds: for the figures; 0 leaves them and the scores of judged rows out, which is several times faster.
         seed: of folds, bootstrap and feature draws.
 
     Raises:
@@ -103,8 +105,8 @@ def score_texts(
         fit, features = _forest(seed), vectors[: len(good)]
     order = np.random.default_rng(seed).permutation(len(good))
     out_of_fold = np.zeros(len(good))
-    for fold in range(FOLDS):
-        held = np.isin(np.arange(len(good)), order[fold::FOLDS])
+    for fold in range(folds):
+        held = np.isin(np.arange(len(good)), order[fold::folds])
         if good[~held].all() or not good[~held].any():
             out_of_fold[held] = good[~held].mean()
             continue
@@ -115,6 +117,8 @@ def score_texts(
         scores = np.concatenate([model(part) for part in parts] or [np.zeros(0)])
     else:
         scores = model(vectors[len(good) :])
+    if not folds:
+        return Scored(scores.tolist(), {"classifier": kind, "judged": len(good), "good": int(good.sum())}, [])
     top = np.argsort(-out_of_fold, kind="stable")[: max(1, round(share * len(good)))]
     report = {
         "classifier": kind, "judged": len(good), "good": int(good.sum()), "base_rate": float(good.mean()),
