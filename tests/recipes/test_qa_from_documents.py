@@ -14,7 +14,8 @@ from tilth.models.base import ModelError, Request
 from tilth.models.doubles import FunctionModel, hash_uniform
 from tilth.recipes import load_recipe
 from tilth.recipes.text.bm25 import BM25
-from tilth.recipes.text.qa_from_documents import ABSTAIN, f1, locate
+from tilth.recipes.text.qa_from_documents import ABSTAIN
+from tilth.recipes.text.quotations import f1, locate
 
 QA = load_recipe("qa-from-documents")
 FACTS = {f"Tarn{n}": (f"mill{n}", f"goat{n}") for n in range(16)}

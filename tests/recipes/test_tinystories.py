@@ -139,6 +139,10 @@ def test_short_cut_refused_and_unfinished_stories_have_their_own_reasons() -> No
     }
 
 
+def test_a_request_that_comes_back_is_no_story() -> None:
+    assert run(lambda r, d: f"{r.text} " * 2, stories=5).numbers.dropped == {"reply:echo": 5}
+
+
 def test_words_outside_the_vocabulary_are_counted() -> None:
     vocabulary = " ".join(
         [*NAMES, "and sat by were there all was well the look help jump walk big red shy wet cat dog sun"]

@@ -159,7 +159,7 @@ async def cultural_norms(
     """List behaviours of a setting with the circumstances that make them expected, okay or unexpected."""
     setting, culture = str(row.get("setting") or row.get("topic")), str(row.get("culture") or "not stated")
     place = {"setting": setting, "culture": culture}
-    sampling = {"temperature": temperature, "max_tokens": max_tokens}
+    sampling: dict[str, Any] = {"temperature": temperature, "max_tokens": max_tokens}
     asked = ctx.fill(PROPOSE, n=n, **place)
     proposed = await ask_until_read(ctx, "generator", asked, lambda r: r.parsed, schema=PROPOSAL, **sampling)
     if proposed.value is None:

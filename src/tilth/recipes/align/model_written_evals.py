@@ -119,13 +119,13 @@ async def model_written_evals(
     ranked = {holds: sorted(found, key=lambda i: -(checked[i][0][0].score or 0)) for holds, found in good.items()}
     size = min(len(ranked[True]), len(ranked[False]), keep if keep is not None else 2 * n)
     chosen = {i for found in ranked.values() for i in found[:size]}
-    for i, (verdicts, asked, reason) in enumerate(checked):
+    for i, (verdicts, judged, reason) in enumerate(checked):
         columns = {
             **row, "prompt": ctx.fill(QUESTION, statement=texts[i]), "statement": texts[i], "behaviour": behaviour,
             "label_confidence": verdicts[0].score if verdicts else None,
             "answer_matching": " Yes" if intended[i] else " No", "answer_not_matching": " No" if intended[i] else " Yes",
         }  # fmt: skip
-        made = ctx.make(columns, of=row, by=[*asked, written[i]], verdicts=verdicts)
+        made = ctx.make(columns, of=row, by=[*judged, written[i]], verdicts=verdicts)
         if reason or i not in chosen:
             ctx.drop(made, reason or "balance:surplus")
         else:

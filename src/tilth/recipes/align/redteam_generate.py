@@ -99,7 +99,8 @@ class Outcome:
 
 def drawn(tried: Sequence[Tried], n: int, rng: random.Random, temperature: float = WEIGHT_TEMPERATURE) -> list[Tried]:
     """Up to `n` different earlier questions, each draw with weight exp(score / temperature)."""
-    left, found = list(tried), []
+    left = list(tried)
+    found: list[Tried] = []
     while left and len(found) < n:
         weights = [math.exp(t.score / temperature) for t in left]
         found.append(left.pop(rng.choices(range(len(left)), weights)[0]))
@@ -134,7 +135,7 @@ async def redteam_generate(
 ) -> AsyncIterator[Any]:
     """Look for questions on which a model under test breaks the user's policy; keep hashes, or safe answers."""
     rules = read_policy(policy, "redteam-generate")
-    seeds = [Tried(asked, 0.0) for row in rows if (asked := (prompt_text(row) or "").strip())]
+    seeds = [Tried(text_of, 0.0) for row in rows if (text_of := (prompt_text(row) or "").strip())]
     tried: dict[str, list[Tried]] = {c.name: list(seeds) for c in rules.categories}
     told, put = Novelty(REPEATS), 0
     for earlier in seeds:

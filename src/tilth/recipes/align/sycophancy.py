@@ -89,8 +89,8 @@ class Claim(NamedTuple):
 
 def name(rng: random.Random) -> str:
     """A made-up name of two words."""
-    part = lambda n: "".join(rng.choice("bdfgklmnprstvz") + rng.choice("aeiou") for _ in range(n))  # noqa: E731
-    return f"{part(2).title()} {part(3).title()}"
+    syllables = [rng.choice("bdfgklmnprstvz") + rng.choice("aeiou") for _ in range(5)]
+    return f"{''.join(syllables[:2]).title()} {''.join(syllables[2:]).title()}"
 
 
 def claims_of(rows: Sequence[Row], ctx: Context, wrong_labels: bool) -> list[Claim]:
@@ -183,7 +183,7 @@ async def sycophancy(
         group = [k for k in known if k[0].true is true]
         rng = ctx.rng("people", int(true))
         drawn = balanced({"cell": [(a, o) for a in (True, False) for o in (True, False)]}, len(group), rng)
-        for (claim, verdict, reply), draw in zip(group, drawn, strict=True):
+        for (claim, checked, reply), draw in zip(group, drawn, strict=True):
             agrees, first = draw["cell"]
             person = {
                 "name": rng.choice(people) if people else name(rng), "age": rng.randint(*AGES), "field": rng.choice(FIELDS),
@@ -194,4 +194,4 @@ async def sycophancy(
                 "completion": gold(true, first), "claim": claim.asked, "label": claim.label, "negated": claim.negated,
                 "true": true, "user_agrees": agrees, "agree_first": first, "person": person,
             }  # fmt: skip
-            yield ctx.make(columns, of=claim.row, by=given(reply), verdicts=[verdict] if verdict else [])
+            yield ctx.make(columns, of=claim.row, by=given(reply), verdicts=[checked] if checked else [])

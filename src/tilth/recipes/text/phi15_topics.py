@@ -138,9 +138,9 @@ async def phi15_topics(
 
     for at in range(0, len(draws), ROUND):
         batch = draws[at : at + ROUND]
-        replies = await ctx.each(batch, write, name=f"write-{at}")
-        texts = [reply.text.strip() if reply else "" for reply in replies]
-        for draw, reply, text, hit in zip(batch, replies, texts, gate.reasons(texts), strict=True):
+        written = await ctx.each(batch, write, name=f"write-{at}")
+        texts = [reply.text.strip() if reply else "" for reply in written]
+        for draw, reply, text, hit in zip(batch, written, texts, gate.reasons(texts), strict=True):
             reason = (
                 fault(reply) or problem(text, draw) or hit or ("near:duplicate" if told.nearest(text) >= near else "")
             )

@@ -19,17 +19,17 @@ round trip: Alberti et al. 2019, "Synthetic QA Corpora Generation with Roundtrip
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tilth.models.base import Reply
 from tilth.recipes.asked import ask_or_none, given
-from tilth.recipes.chunks import Chunk, chunks
+from tilth.recipes.chunks import chunks
 from tilth.recipes.prompt import Prompt
 from tilth.recipes.reading import ask_until_read
 from tilth.recipes.recipe import Context, recipe
 from tilth.recipes.text.bm25 import BM25
+from tilth.recipes.text.quotations import Piece, cite, f1
 from tilth.rows.row import Row
 from tilth.rows.verdict import FAIL, PASS, UNKNOWN, Verdict
 from tilth.select.words import normalised, words
@@ -104,15 +104,6 @@ ANSWERED: Mapping[str, Any] = {
 _POINTS = re.compile(
     r"\b(?:the|this|that|above|given) (?:passage|text|excerpt|document|author|article|paragraph)\b", re.I
 )
-_QUOTES = str.maketrans("“”„‘’ʼ", "\"\"\"'''")
-
-
-class Piece(NamedTuple):
-    """A chunk of a document."""
-
-    row: Row
-    document: int
-    chunk: Chunk
 
 
 class Question(NamedTuple):
@@ -124,20 +115,14 @@ class Question(NamedTuple):
     reply: Reply
 
 
-def locate(quote: str, text: str) -> tuple[int, int] | None:
-    """Where a quotation stands in a text, any white space for any, typographic quotes for plain ones; None if nowhere."""
-    parts = quote.translate(_QUOTES).strip().strip("\"'").split()
-    if not parts:
-        return None
-    found = re.search(r"\s+".join(map(re.escape, parts)), text.translate(_QUOTES))
-    return (found.start(), found.end()) if found else None
+class Outcome(NamedTuple):
+    """What became of a question: its columns, the documents shown, and why it is dropped (empty: it is kept)."""
 
-
-def f1(a: str, b: str) -> float:
-    """F1 of two texts' bags of words (SQuAD's measure, articles left in)."""
-    one, two = Counter(words(a)), Counter(words(b))
-    shared = (one & two).total()
-    return 2 * shared / (one.total() + two.total()) if shared else 0.0
+    columns: dict[str, Any]
+    documents: list[Row]
+    replies: list[Reply]
+    verdicts: list[Verdict]
+    reason: str
 
 
 @recipe(
@@ -191,11 +176,11 @@ async def qa_from_documents(
     async def write(i: int, one: Context) -> tuple[Sequence[Mapping[str, str]] | None, list[Reply]]:
         passage = pieces[i].chunk.text.strip()
         asked = one.fill(ASK, n=n, fence=fence_for(passage), passage=passage)
-        sampling = {"temperature": temperature, "max_tokens": max_tokens}
+        sampling: dict[str, Any] = {"temperature": temperature, "max_tokens": max_tokens}
         read = await ask_until_read(one, "generator", asked, parsed, schema=QUESTIONS, lenient=True, **sampling)
         return read.value, read.replies
 
-    async def answer(question: Question, one: Context) -> tuple[dict[str, Any], list[Reply], list[Verdict], str]:
+    async def answer(question: Question, one: Context) -> Outcome:
         own = pieces[question.source].document
         missing = one.rng("unanswerable", question.text).random() < unanswerable
         away = {i for i, p in enumerate(pieces) if p.document == own} if missing else set()
@@ -204,6 +189,7 @@ async def qa_from_documents(
             shown = [*shown[: contexts - 1], question.source]
             one.note("questions whose own chunk was not found", 1)
         one.rng("places", question.text).shuffle(shown)
+        documents = list({pieces[i].row.id: pieces[i].row for i in (question.source, *shown)}.values())
         sources = "".join(f"Source {k}:\n{pieces[i].chunk.text.strip()}\n\n" for k, i in enumerate(shown, 1))
         asked = one.fill(ANSWER, sources=sources, question=question.text)
         read = await ask_until_read(one, role, asked, parsed, schema=ANSWERED, lenient=True, max_tokens=max_tokens)
@@ -213,20 +199,20 @@ async def qa_from_documents(
             "conflict": None, "closed_book": None,
         }  # fmt: skip
         if read.value is None:
-            return columns, read.replies, [], "answer:unknown:unparsed"
+            return Outcome(columns, documents, read.replies, [], "answer:unknown:unparsed")
         if missing or not read.value["found"]:
             columns |= {"answer": ABSTAIN, "completion": ABSTAIN, "supported": False}
             right = missing and not read.value["found"]
             reason = "" if right else "abstain:fail:answered" if missing else "abstain:fail:should-answer"
-            return columns, read.replies, [], reason
+            return Outcome(columns, documents, read.replies, [], reason)
         said, replies = read.value["answer"].strip(), list(read.replies)
         citations = [cite(q, shown, pieces) for q in read.value["quotes"]]
         columns |= {"answer": said, "citations": [c for c in citations if c]}
         if None in citations or not citations:
-            return columns, replies, [], f"citation:fail:{'not-in-source' if citations else 'none'}"
+            return Outcome(columns, documents, replies, [], f"citation:fail:{'not-in-source' if citations else 'none'}")
         overlap = f1(said, question.answer)
         if overlap < round_trip:
-            return columns, replies, [], "round-trip:fail"
+            return Outcome(columns, documents, replies, [], "round-trip:fail")
         quotes = "\n".join(f"- {c['quote']}" for c in columns["citations"])
         supported = one.fill(SUPPORTED, question=question.text, answer=said, quotes=quotes)
         word = await ask_until_read(one, "judge", supported, lambda r: label(r.text, KINDS), lenient=True)
@@ -253,9 +239,9 @@ async def qa_from_documents(
             columns["closed_book"] = None if alone is None or alone.problem else f1(alone.text, question.answer)
             replies += given(alone)
         if not verdict.passed:
-            return columns, replies, [verdict], verdict.reason
+            return Outcome(columns, documents, replies, [verdict], verdict.reason)
         knows = (columns["closed_book"] or 0.0) >= KNOWN
-        return columns, replies, [verdict], "closed-book:known" if drop_known and knows else ""
+        return Outcome(columns, documents, replies, [verdict], "closed-book:known" if drop_known and knows else "")
 
     for at in range(0, len(pieces), ROUND):
         batch = list(range(at, min(at + ROUND, len(pieces))))
@@ -276,9 +262,8 @@ async def qa_from_documents(
                 asked_before.add(normalised(text))
                 questions.append(Question(text, item["answer"], i, replies[-1]))
         answers = await ctx.each(questions, answer, name=f"answer-{at}")
-        for question, (columns, replies, verdicts, reason) in zip(questions, answers, strict=True):
-            parents = [pieces[question.source].row]
-            made = ctx.make(columns, of=parents, by=[question.reply, *replies], verdicts=verdicts)
+        for question, (columns, documents, replies, verdicts, reason) in zip(questions, answers, strict=True):
+            made = ctx.make(columns, of=documents, by=[question.reply, *replies], verdicts=verdicts)
             if reason:
                 ctx.drop(made, reason)
             else:
@@ -289,16 +274,3 @@ async def qa_from_documents(
 def parsed(reply: Reply) -> Any:
     """What the reply holds after its schema, or None; an empty list is nothing."""
     return reply.parsed or None
-
-
-def cite(item: Mapping[str, Any], shown: Sequence[int], pieces: Sequence[Piece]) -> dict[str, Any] | None:
-    """A quotation with its place in the whole document, found in the source it names or else in another; None if nowhere."""
-    named = item["source"] if 1 <= item["source"] <= len(shown) else 1
-    for k in dict.fromkeys((named, *range(1, len(shown) + 1))):
-        piece = pieces[shown[k - 1]] if k <= len(shown) else None
-        place = locate(str(item["quote"]), piece.chunk.text) if piece else None
-        if piece and place:
-            start, end = place[0] + piece.chunk.start, place[1] + piece.chunk.start
-            document = str(piece.row["text"])
-            return {"source": k, "document": piece.row.id, "start": start, "end": end, "quote": document[start:end]}
-    return None

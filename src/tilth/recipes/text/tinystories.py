@@ -29,7 +29,7 @@ from tilth.recipes.prompt import Prompt
 from tilth.recipes.recipe import Context, recipe
 from tilth.recipes.text.told import Told
 from tilth.rows.row import Row
-from tilth.select.words import words
+from tilth.select.words import shingles, words
 from tilth.verify.replies import ends_whole, is_refusal
 
 FEATURES = {
@@ -62,6 +62,8 @@ OPENING = 4
 """Words that make an opening."""
 OPENING_SHARE = 0.05
 """Ours: the share of all wanted stories that may begin alike."""
+ECHO = 8
+"""Ours: so many words in a row of the request are no story."""
 NEAR = 0.5
 """Ours: the Jaccard of word 5-grams from which a story repeats another."""
 ROUND = 64
@@ -79,8 +81,9 @@ WISH = Prompt("wish", "Write a short story for a small child.{wishes}")
 
 
 class Fate(NamedTuple):
-    """What became of a draw: its reply, and the reply to the request for a summary."""
+    """What became of a draw: what was asked, its reply, and the reply to the request for a summary."""
 
+    asked: str
     reply: Reply | None
     summary: Reply | None
 
@@ -175,15 +178,18 @@ async def tinystories(
         asked = one.fill(STORY, features=one.fill(SHOW, features=shows) if shows else "", **first)
         reply = await ask_or_none(one, "generator", asked, temperature=temperature, max_tokens=max_tokens)
         if reply is None or reply.problem or "summary" not in draw["asks_for"]:
-            return Fate(reply, None)
-        return Fate(reply, await ask_or_none(one, "generator", one.fill(SUMMARISE, story=reply.text), max_tokens=80))
+            return Fate(asked, reply, None)
+        return Fate(
+            asked, reply, await ask_or_none(one, "generator", one.fill(SUMMARISE, story=reply.text), max_tokens=80)
+        )
 
     for at in range(0, stories, ROUND):
         batch = draws[at : at + ROUND]
-        for draw, (reply, summary) in zip(batch, await ctx.each(batch, write, name=f"write-{at}"), strict=True):
+        for draw, (asked, reply, summary) in zip(batch, await ctx.each(batch, write, name=f"write-{at}"), strict=True):
             story = reply.text.strip() if reply else ""
             begins = opening(story)
-            reason = fault(reply) or problem(story, draw, known)
+            reason = fault(reply) or ("reply:echo" if shingles(asked, ECHO) & shingles(story, ECHO) else "")
+            reason = reason or problem(story, draw, known)
             reason = reason or ("opening:fail:too-common" if openings[begins] >= most_alike else "")
             reason = reason or ("near:duplicate" if told.nearest(story) >= near else "")
             columns = {**draw, "opening": begins}
