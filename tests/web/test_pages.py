@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -131,3 +132,28 @@ def test_corrected_rows_become_a_run_of_their_own(
     assert row["completion"] == "It is\n#### 6" and row["prompt"] == "What is 3 + 3?"
     assert line["parents"] == [made.kept[3]] and line["level"] == 3 and '"rewrote"' in line["events"]
     assert main(["export", str(tmp_path / "fixed")]) == 0
+
+
+def test_a_chat_is_shown_by_turn_even_where_a_table_holds_it_as_text() -> None:
+    from tilth.web.frame import fields
+
+    chat = [{"role": "user", "content": "Hi <b>"}, {"role": "assistant", "content": "$x$", "tool_calls": [{"n": 1}]}]
+    for value in (chat, json.dumps(chat)):
+        page = fields({"messages": value, "n": 3, "reason": "hidden", "id": "hidden"})
+        assert '<div class="speech user"><b>user</b>' in page and "Hi &lt;b&gt;" in page
+        assert "tool_calls" in page and "hidden" not in page and "<dt>n</dt><dd>3</dd>" in page
+
+
+def test_a_rows_page_shows_what_was_asked_and_answered(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    from tilth.rows.folder import RunFolder
+    from tilth.web.browse_page import Asked, row_body
+
+    seeds = tmp_path / "seeds.jsonl"
+    seeds.write_text('{"prompt": "Ann has 3 eggs. Ann gets 4 more. How many eggs does Ann have now?"}\n')
+    words = ["run", "complete", "--seeds", str(seeds), "--model", "oracle:story-arithmetic", "--out"]
+    assert main([*words, str(tmp_path / "run")]) == 0
+    folder = RunFolder(tmp_path / "run")
+    (row,) = folder.read("data/kept")
+    page = row_body(folder, row["id"], Asked(), "ada")
+    assert "What was asked and answered" in page and "generator" in page
+    assert page.count("How many eggs") == 2 and "reply (stop)" in page

@@ -282,11 +282,11 @@ def _requests(requests: Sequence[Mapping[str, Any]]) -> str:
         settings = ", ".join(f"{k} {v}" for k, v in (r.get("sampling") or {}).items())
         head = f"{r['role']} \u00b7 {r['model']} \u00b7 draw {r['draw']}" + (f" \u00b7 {settings}" if settings else "")
         turns = "".join(
-            f'<div class="said {"user" if m.get("role") == "user" else "system"}"><b>{escaped(m.get("role"))}</b>'
+            f'<div class="speech {"user" if m.get("role") == "user" else "system"}"><b>{escaped(m.get("role"))}</b>'
             f"{shown(m.get('content') or '')}</div>"
             for m in r["messages"]
         )
-        reply = f'<div class="said assistant"><b>reply ({escaped(r["finish_reason"])})</b>{shown(str(r["reply"] or ""))}</div>'
+        reply = f'<div class="speech assistant"><b>reply ({escaped(r["finish_reason"])})</b>{shown(str(r["reply"] or ""))}</div>'
         body += f"<details open><summary>{escaped(head)}</summary>{turns}{reply}</details>"
     return body
 

@@ -97,7 +97,7 @@ def _turn(turn: Mapping[str, Any]) -> str:
     content = plain.get("content")
     body = shown(content, "content") if content is not None else ""
     kind = role if role in ("user", "assistant", "system", "tool") else "other"
-    return f'<div class="said {kind}"><b>{escaped(role)}</b>{body}{code(_text(rest)) if rest else ""}</div>'
+    return f'<div class="speech {kind}"><b>{escaped(role)}</b>{body}{code(_text(rest)) if rest else ""}</div>'
 
 
 def chat_or(value: Any) -> Any:
