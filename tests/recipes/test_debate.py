@@ -81,7 +81,7 @@ def test_rows_hold_the_transcript_and_only_real_quotations() -> None:
     assert [t.count("For answer") for t in row["transcript"]] == [4, 4]
     assert "<not-in-document>The boat of Norvik is brown" in row["transcript"][0]
     for spans in row["evidence_spans"]:
-        assert spans and all(GAMES[0]["document"][s:e] == text for s, e, text in spans)
+        assert spans and all(GAMES[0]["document"][s["start"] : s["end"]] == s["text"] for s in spans)
     assert GAMES[0]["document"] not in row["prompt"]
 
 

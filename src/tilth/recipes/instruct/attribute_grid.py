@@ -28,6 +28,7 @@ from typing import Any
 
 from tilth.models.base import Reply
 from tilth.recipes.prompt import Prompt
+from tilth.recipes.reading import ask_until_read
 from tilth.recipes.recipe import Candidate, Context, recipe
 from tilth.rows.row import Row
 from tilth.rows.verdict import FAIL, PASS, UNKNOWN, Verdict, decide
@@ -95,6 +96,12 @@ def coverage(kept: Mapping[Cell, int], cells: int) -> float:
     return entropy / math.log(cells) if cells > 1 else float(total > 0)
 
 
+def cell_in(text: str, grid: Mapping[str, Sequence[str]]) -> Cell | None:
+    """The cell that a judge names, one line for each attribute; None when a value is missing or none of the grid's."""
+    values = [label(text, choices, name) for name, choices in grid.items()]
+    return tuple(map(str, values)) if all(values) else None
+
+
 @recipe(
     "attribute-grid",
     family="instruct",
@@ -153,19 +160,11 @@ async def attribute_grid(
 
     async def finish(item: tuple[Cell, str], one: Context) -> tuple[Cell | None, Reply, list[Reply]]:
         cell, text = item
-        said: list[Reply] = []
-        found: Cell | None = None
-        for attempt in range(JUDGE_TRIES):
-            question = one.fill(JUDGE, instruction=text, form=form)
-            said.append(await one.ask("judge", question, temperature=1.0 if attempt else 0.0))
-            values = [None if said[-1].cut else label(said[-1].text, v, name) for name, v in grid.items()]
-            if all(values):
-                found = tuple(map(str, values))
-                break
-        answer = (
-            said[-1] if found is None or (found != cell and not move) else await one.ask("generator", text, **sampling)
-        )
-        return found, answer, said
+        question = one.fill(JUDGE, instruction=text, form=form)
+        read = await ask_until_read(one, "judge", question, lambda r: cell_in(r.text, grid), retries=JUDGE_TRIES - 1)
+        wanted = read.value == cell or (move and read.value is not None)
+        answer = await one.ask("generator", text, **sampling) if wanted else read.replies[-1]
+        return read.value, answer, read.replies
 
     turn = 0
     while missing := [

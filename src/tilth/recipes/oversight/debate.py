@@ -209,7 +209,7 @@ async def debate(
             "prompt": held[0].asked, "completion": f"Probability: {100 if truth else 0}" if truth is not None else "",
             "protocol": name, "judge_p": p, "judge_p_each": each, "truth": truth, "question": question,
             "answers": [first, second], "transcript": [s.transcript for s in held],
-            "evidence_spans": [[list(span) for span in s.spans] for s in held],
+            "evidence_spans": [[span._asdict() for span in s.spans] for s in held],
         }  # fmt: skip
         verdicts = []
         if truth is not None and p is not None:
