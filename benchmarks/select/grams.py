@@ -37,10 +37,8 @@ def questions() -> tuple[list[str], list[str]]:
     """GSM8K's test and train questions; without TILTH_DATA random texts of a common vocabulary."""
     if "TILTH_DATA" in os.environ:
         folder = Path(os.environ["TILTH_DATA"]) / "gsm8k"
-        test, train = (
-            [json.loads(line)["question"] for line in gzip.open(folder / f"{name}.jsonl.gz")]
-            for name in ("test", "train")
-        )
+        lines = [gzip.decompress((folder / f"{name}.jsonl.gz").read_bytes()).splitlines() for name in ("test", "train")]
+        test, train = ([json.loads(line)["question"] for line in part] for part in lines)
         return test, train
     rng = random.Random(7)
     texts = [" ".join(f"v{rng.randrange(5_000)}" for _ in range(40)) for _ in range(4_000)]
