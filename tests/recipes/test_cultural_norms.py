@@ -62,7 +62,7 @@ def society(error: float = 0.0) -> Any:
             label = re.search(r"is this behaviour (\w+) there", text)[1]  # type: ignore[index]
             if hash_uniform("slip", text, draw) < error:
                 label = LABELS[(LABELS.index(label) + 1) % 3]
-            return json.dumps(frames[label])
+            return json.dumps({"constraints": frames[label]})
         return rule(text)
 
     return answer
@@ -148,7 +148,7 @@ def test_unreadable_replies_have_their_own_reasons() -> None:
         return "it depends" if "Somebody does this" in request.text else society()(request, draw)
 
     assert run(mute, SETTINGS[:1], n=2).numbers.dropped == {"norm:unknown:unparsed": 6}
-    empty = run(lambda r, d: "[]" if "Under which" in r.text else society()(r, d), SETTINGS[:1], n=2)
+    empty = run(lambda r, d: '{"constraints": []}' if "Under which" in r.text else society()(r, d), SETTINGS[:1], n=2)
     assert empty.numbers.dropped == {"frame:fail:none": 6}
 
 

@@ -36,7 +36,9 @@ def reader(false_quotes: float = 0.0, wrong: float = 0.0, invents: float = 0.0, 
         if text.startswith("Write "):
             who, mill, goat = re.search(r"pride of (\w+) is\s+the (\w+)\. People of \w+ keep a (\w+)\.", text).groups()  # type: ignore[union-attr]
             pride = {"question": f"What is the pride of {who}?", "answer": f"the {mill}"}
-            return json.dumps([pride, {"question": f"What do people of {who} keep?", "answer": f"a {goat}"}])
+            return json.dumps(
+                {"questions": [pride, {"question": f"What do people of {who} keep?", "answer": f"a {goat}"}]}
+            )
         if text.startswith("Answer the question from"):
             who = re.search(r"Question: .* (Tarn\d+)", text)[1]  # type: ignore[index]
             sources = [s for s in text.split("Source ")[1:]]
@@ -153,7 +155,7 @@ def test_bm25_finds_the_rare_word_first_and_leaves_out_what_it_is_told() -> None
 def test_questions_that_point_at_the_text_and_unreadable_replies_have_their_own_reasons() -> None:
     def pointing(request: Request, draw: int) -> str:
         if request.text.startswith("Write "):
-            return json.dumps([{"question": "What does the passage say?", "answer": "a"}])
+            return json.dumps({"questions": [{"question": "What does the passage say?", "answer": "a"}]})
         return "x"
 
     assert run(pointing, DOCUMENTS[:2]).numbers.dropped == {"question:fail:points-at-text": 2}

@@ -69,17 +69,19 @@ PROPOSAL: Mapping[str, Any] = {
     "properties": {"roles": _NAMES, "environment": _NAMES, "behaviours": _NAMES},
     "required": ["roles", "environment", "behaviours"],
 }
-CONSTRAINTS: Mapping[str, Any] = {
-    "type": "array",
-    "items": {
-        "type": "object",
-        "properties": {
-            "slot": {"enum": list(SLOTS)},
-            "relation": {"enum": ["is", "is not"]},
-            "value": {"type": "string", "minLength": 1},
-        },
-        "required": ["slot", "relation", "value"],
+_CONSTRAINT = {
+    "type": "object",
+    "properties": {
+        "slot": {"type": "string", "enum": list(SLOTS)},
+        "relation": {"type": "string", "enum": ["is", "is not"]},
+        "value": {"type": "string", "minLength": 1},
     },
+    "required": ["slot", "relation", "value"],
+}
+CONSTRAINTS: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {"constraints": {"type": "array", "items": _CONSTRAINT}},
+    "required": ["constraints"],
 }
 
 
@@ -182,15 +184,8 @@ async def cultural_norms(
             **place,
             **around,
         )
-        read = await ask_until_read(
-            one,
-            "generator",
-            words,
-            lambda r: r.parsed if isinstance(r.parsed, list) else None,
-            schema=CONSTRAINTS,
-            **sampling,
-        )
-        return None if read.value is None else frame_of(read.value), read.replies
+        read = await ask_until_read(one, "generator", words, lambda r: r.parsed, schema=CONSTRAINTS, **sampling)
+        return None if read.value is None else frame_of(read.value["constraints"]), read.replies
 
     async def relabel(item: tuple[str, Frame], one: Context) -> tuple[str | None, list[Reply]]:
         words = one.fill(JUDGE, behaviour=item[0], frame=spelled(item[1]), **place)

@@ -82,8 +82,19 @@ PROMPT = Prompt("prompt", "Answer from the sources and name the one that you use
 
 _TEXT = {"type": "string", "minLength": 1}
 QUESTIONS: Mapping[str, Any] = {
-    "type": "array",
-    "items": {"type": "object", "properties": {"question": _TEXT, "answer": _TEXT}, "required": ["question", "answer"]},
+    "type": "object",
+    "properties": {
+        "questions": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "properties": {"question": _TEXT, "answer": _TEXT},
+                "required": ["question", "answer"],
+            },
+        }
+    },
+    "required": ["questions"],
 }
 ANSWERED: Mapping[str, Any] = {
     "type": "object",
@@ -178,7 +189,7 @@ async def qa_from_documents(
         asked = one.fill(ASK, n=n, fence=fence_for(passage), passage=passage)
         sampling: dict[str, Any] = {"temperature": temperature, "max_tokens": max_tokens}
         read = await ask_until_read(one, "generator", asked, parsed, schema=QUESTIONS, lenient=True, **sampling)
-        return read.value, read.replies
+        return (read.value["questions"] if read.value else None), read.replies
 
     async def answer(question: Question, one: Context) -> Outcome:
         own = pieces[question.source].document
@@ -272,5 +283,5 @@ async def qa_from_documents(
 
 
 def parsed(reply: Reply) -> Any:
-    """What the reply holds after its schema, or None; an empty list is nothing."""
-    return reply.parsed or None
+    """What the reply holds after its schema, or None."""
+    return reply.parsed
