@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tilth import theory
+from tilth.errors import InputError
 from tilth.theory import normal_cdf
 from tilth.theory.fixed_point import resolvent, solve_shared, solve_spectrum, solve_wishart
 from tilth.theory.spectrum import Spectrum, named_covariance
@@ -59,3 +61,31 @@ def test_the_shared_solver_satisfies_its_equation() -> None:
     x = (q["pi"] * t + q["weight"] * q["a"] * t / (1 + q["weight"] * t)) / q["e"]
     np.testing.assert_allclose(q["gamma"] * t / q["e"], (1 - x) * (1 - q["e"] / q["pi"] * x), rtol=1e-7, atol=1e-10)
     assert (x <= 1 + 1e-9).all() and (q["e"] / q["pi"] * x <= 1 + 1e-9).all()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_covariance_seen_once_gives_what_its_spectrum_gives(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    p = 30
+    z = rng.standard_normal((p, int(rng.integers(5, 80))))
+    C = z @ z.T / z.shape[1]
+    basis = np.linalg.qr(rng.standard_normal((p, 2)))[0]
+    mu, orth = float(rng.uniform(0, 2)), float(rng.uniform(-1, 1))
+    beta = float(rng.uniform(-1, 2))
+    given = {
+        "n": float(rng.choice([0, 40, 900])), "m": float(rng.choice([0, 30, 3000])), "epsilon": float(rng.random()),
+        "rho": float(rng.random()), "phi": float(rng.random()), "gamma": float(10 ** rng.uniform(-5, 1)),
+        "weight": float(rng.choice([0, 0.3, 1, 4])),
+    }  # fmt: skip
+    spectrum = theory.Spectrum.of(C, *basis.T)
+    want = theory.general(p=p, mu=mu, beta=beta, mu_orth=orth, spectrum=spectrum, **given)
+    found = theory.once(C, mu * basis[:, 0], beta * mu * basis[:, 0] + orth * basis[:, 1], **given)
+    for name in ("accuracy", "risk", "m1", "m2"):
+        assert float(getattr(found, name)) == pytest.approx(float(getattr(want, name)), rel=1e-7, abs=1e-10)
+
+
+def test_a_matrix_that_is_no_covariance_is_refused() -> None:
+    mu = np.ones(3)
+    for bad in (np.triu(np.ones((3, 3))), -np.eye(3), np.full((3, 3), np.nan), np.eye(2)):
+        with pytest.raises(InputError):
+            theory.once(bad, mu, mu, n=10, m=10)

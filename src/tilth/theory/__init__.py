@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tilth.theory.dense import once
     from tilth.theory.labels import Labels, critical_noise, prune
     from tilth.theory.normal import normal_cdf
     from tilth.theory.prediction import Prediction
@@ -18,12 +19,12 @@ _HOMES = {
     "Best": "search", "Labels": "labels", "Moments": "second_moments", "Prediction": "prediction",
     "SETTINGS": "settings", "Spectrum": "spectrum", "best": "search", "break_even_noise": "search",
     "critical_noise": "labels", "fitted": "settings", "fitted_mean": "settings", "general": "settings",
-    "matrix": "second_moments", "normal_cdf": "normal", "predict": "settings", "prune": "labels",
+    "matrix": "second_moments", "normal_cdf": "normal", "once": "dense", "predict": "settings", "prune": "labels",
     "shared": "settings", "synthetic": "settings",
 }  # fmt: skip
 __all__ = [
     "SETTINGS", "Best", "Labels", "Moments", "Prediction", "Spectrum", "best", "break_even_noise", "critical_noise",
-    "fitted", "fitted_mean", "general", "matrix", "normal_cdf", "predict", "prune", "shared", "synthetic",
+    "fitted", "fitted_mean", "general", "matrix", "normal_cdf", "once", "predict", "prune", "shared", "synthetic",
 ]  # fmt: skip
 
 

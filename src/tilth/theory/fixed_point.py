@@ -29,8 +29,14 @@ _TINY = 1e-300
 def positive_root(a: Array, b: Array, c: Array) -> Array:
     """The positive root of a x^2 + b x - c = 0 for a, c >= 0 without cancellation (0 where c = 0 and b > 0)."""
     half = b * 0.5
-    size, falls = np.sqrt(half * half + a * c) + np.abs(half), half >= 0
-    return np.where(falls, c, size) / np.maximum(np.where(falls, size, a), _TINY)
+    size = np.asarray(half * half + a * c)
+    np.sqrt(size, out=size)
+    size += np.abs(half)
+    falls = half >= 0
+    top, bottom = np.where(falls, c, size), np.where(falls, size, a)
+    np.maximum(bottom, _TINY, out=bottom)
+    top /= bottom
+    return top
 
 
 def isotropic(e: Array, total: Array, gamma: Array) -> Array:
