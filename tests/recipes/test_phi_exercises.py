@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import gzip
 import json
 import re
 from collections import Counter
@@ -14,7 +16,8 @@ from tilth.journal.store import Journal
 from tilth.models import open_model
 from tilth.models.base import Reply, Request
 from tilth.models.doubles import FunctionModel, hash_key, hash_uniform
-from tilth.recipes.code.phi_exercises import VALUES, VERBS, exercise_in, phi_exercises
+from tilth.recipes.code.phi_exercises import VALUES, VERBS, benchmark_trees, exercise_in, phi_exercises
+from tilth.select.trees import closest, tree_tokens
 
 TOPICS = [{"topic": t} for t in ("birds", "trains", "cakes")]
 HEAD = 'def count_birds(xs):\n    """Counts.\n\n    >>> count_birds([1, 2])\n    2\n    """\n'
@@ -116,3 +119,30 @@ def test_hostile_and_cut_replies_lose_nothing_and_a_second_run_sends_nothing() -
     sent = model.sent
     again = run(model, journal=journal)
     assert model.sent == sent and [dict(r) for r in again.kept] == [dict(r) for r in first.kept]
+
+
+class Renamed(ast.NodeTransformer):
+    """Every name that a program binds, with a letter in front."""
+
+    def __init__(self, bound: set[str]) -> None:
+        self.bound = bound
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        for field in ("id", "arg", "name"):
+            if getattr(node, field, None) in self.bound:
+                setattr(node, field, f"z{getattr(node, field)}")
+        return super().generic_visit(node)
+
+
+def test_every_humaneval_solution_is_found_again_under_other_names(data_dir: Path) -> None:
+    path = data_dir / "humaneval" / "HumanEval.jsonl.gz"
+    trees = benchmark_trees(str(path))
+    assert len(trees) == 164
+    with gzip.open(path, "rt") as file:
+        for place, row in enumerate(map(json.loads, file)):
+            tree = ast.parse(row["prompt"] + row["canonical_solution"])
+            bound = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+            bound |= {n.arg for n in ast.walk(tree) if isinstance(n, ast.arg)}
+            bound |= {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
+            tokens = tree_tokens(ast.unparse(Renamed(bound).visit(tree)))
+            assert tokens is not None and closest(tokens, trees, 0.95) == (1.0, place), row["task_id"]

@@ -19,7 +19,7 @@ from math import nextafter
 from typing import Any
 
 from tilth.models.base import Reply
-from tilth.recipes.asked import ask_or_none, given
+from tilth.recipes.asked import ask_or_none, fault, given
 from tilth.recipes.code.programs import PYTHON, check_examples, languages, program_in
 from tilth.recipes.instruct.self_instruct import instruction_of, novelty_verdict
 from tilth.recipes.instruct.tasks import MAX_WORDS, MIN_WORDS
@@ -173,13 +173,7 @@ async def code_alpaca(
         for i, (shown, reply) in enumerate(await ctx.each(range(batch), request, name=f"tasks-{rounds}")):
             found = read_tasks(reply) if reply else None
             if found is None or reply is None:
-                reason = (
-                    "model:failed"
-                    if reply is None
-                    else f"reply:{reply.problem}"
-                    if reply.problem
-                    else "parse:unknown:json"
-                )
+                reason = fault(reply) or "parse:unknown:json"
                 ctx.drop(ctx.make({"text": reply.text if reply else ""}, of=shown, by=given(reply)), reason)
                 continue
             tasks = [_task(item, languages(language), unchecked) for item in found]
@@ -193,12 +187,12 @@ async def code_alpaca(
             if execute:
                 tasks = await ctx.each(tasks, run, name=f"run-{rounds}-{i}")
             for task in tasks:
-                reason = task.reason or ("target:reached" if made >= target else None)
+                why = task.reason or ("target:reached" if made >= target else None)
                 asked = f"{task.columns['instruction']}\n\n{task.columns['input']}".strip()
                 columns = {"prompt": asked, "completion": task.columns["output"], **task.columns}
                 candidate = ctx.make(columns, of=shown, by=reply, verdicts=task.verdicts, round=rounds)
-                if reason:
-                    ctx.drop(candidate, reason)
+                if why:
+                    ctx.drop(candidate, why)
                 else:
                     made += 1
                     yield candidate

@@ -182,7 +182,7 @@ async def phi_exercises(
 
 
 def _whole(item: Exercise) -> str:
-    return item.columns["prompt"] + item.columns["completion"]
+    return f"{item.columns['prompt']}{item.columns['completion']}"
 
 
 def _compared(item: Exercise, dirty: str | None, bench: Sequence[Sequence[str]], match: float) -> Exercise:

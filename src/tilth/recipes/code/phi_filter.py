@@ -67,17 +67,13 @@ class Grade:
     by: tuple[Reply, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Leading:
     """An embedder whose vectors are projected on their first principal directions."""
 
     inner: Embedder
     directions: int
-
-    @property
-    def identity(self) -> str:
-        """See `Embedder`."""
-        return f"{self.inner.identity}, first {self.directions} directions"
+    identity: str = "leading"
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """(n, d) for n texts, d at most `directions`."""

@@ -153,9 +153,8 @@ async def wizardmath(
         if reason := fault(reply) or rewrite_problem(text, problem):
             return Evolved(text, (reply,), reason)
         solved = await solve_by_vote(branch, text, samples, least, **sampling)
-        labels, said = None, ()
-        if solved.verdict.passed and "judge" in ctx.roles:
-            labels, said = await _labelled(branch, text, solved.reply.text)
+        wanted = solved.verdict.passed and "judge" in ctx.roles
+        labels, said = await _labelled(branch, text, solved.reply.text) if wanted else (None, ())
         reason = None if solved.verdict.passed else solved.verdict.reason
         return Evolved(text, (*said, reply, *solved.replies), reason, solved, labels)
 
