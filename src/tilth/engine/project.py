@@ -90,6 +90,7 @@ def _records(journal: Journal) -> Iterator[tuple[str, Mapping[str, Any]]]:
             id, columns, reason = content["failed"]
             own = {("source_" + k if k in ("id", "reason") else k): v for k, v in columns.items()}
             yield "data/failed", {"id": id, "reason": reason, **own}
+        sources.discard(outcome.scope)  # a seed is the source of its own outcome alone: memory stays flat
 
 
 def _evidence(

@@ -85,6 +85,7 @@ def run_summary(
         "recipe": {
             "id": recipe.id,
             "family": recipe.family,
+            "summary": recipe.summary,
             "cites": list(recipe.cites),
             "makes": list(recipe.makes),
             "version": frozen["version"],

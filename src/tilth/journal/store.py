@@ -222,6 +222,15 @@ class Journal:
         rows = self.read("SELECT seed FROM outcomes WHERE status IN ('done','skipped')")
         return {int(r[0]) for r in rows}
 
+    def finished_bits(self) -> bytearray:
+        """The same as one bit a seed, lowest first: a megabyte for eight million."""
+        bits = bytearray()
+        for (seed,) in self.read("SELECT seed FROM outcomes WHERE status IN ('done','skipped')"):
+            if seed >> 3 >= len(bits):
+                bits.extend(bytes((seed >> 3) + 1 - len(bits)))
+            bits[seed >> 3] |= 1 << (seed & 7)
+        return bits
+
     def outcomes(self) -> Iterator[Outcome]:
         """All outcomes in seed order."""
         for row in self.read("SELECT seed, part, scope, status, content FROM outcomes ORDER BY seed, part"):
