@@ -18,14 +18,15 @@ if TYPE_CHECKING:
     from tilth.select.mixing import Mix, mix
     from tilth.select.near import NearResult, near_groups
     from tilth.select.novelty import Novelty, NoveltyResult, novelty_pass, rouge_l
-    from tilth.select.steps import Selection, Steps, select_rows, texts_of
+    from tilth.select.selection import Selection, Steps, texts_of
+    from tilth.select.steps import select_rows
 
 _HOMES = {
     "self_bleu": "bleu", "Benchmark": "benchmarks", "Decontaminator": "decontaminate", "Hit": "decontaminate",
     "Embedder": "embed", "open_embedder": "embed",
     "exact_groups": "exact", "vendi": "figures", "Mix": "mixing", "NearResult": "near",
     "near_groups": "near", "Novelty": "novelty", "NoveltyResult": "novelty", "novelty_pass": "novelty",
-    "rouge_l": "novelty", "Selection": "steps", "Steps": "steps", "select_rows": "steps", "texts_of": "steps",
+    "rouge_l": "novelty", "Selection": "selection", "Steps": "selection", "select_rows": "steps", "texts_of": "selection",
     "measure": "figures", "mix": "mixing",
 }  # fmt: skip
 __all__ = [

@@ -23,6 +23,8 @@ DIMENSIONS = 256
 SAMPLE = 20_000
 """Texts from which the directions of the decomposition are learnt; all texts are projected on them."""
 BATCH = 256
+PAUSE = 0.5
+"""Seconds before a failed request is sent again; doubled each time."""
 _BLOCK = 1024
 SPECS = "hashed, column:NAME, st:NAME (sentence-transformers), http://host:port/v1#MODEL, openai:MODEL"
 
@@ -233,7 +235,7 @@ class Endpoint:
                 if attempt + 1 == self._tries or status in (400, 401, 403, 404):
                     todo = "check the URL, the model's name and OPENAI_API_KEY"
                     raise EndpointError(f"no embeddings ({error})", where=self.identity, todo=todo) from error
-                time.sleep(0.5 * 2**attempt)
+                time.sleep(PAUSE * 2**attempt)
         raise AssertionError("unreachable")
 
 

@@ -8,7 +8,9 @@ from typing import Any
 from tilth.errors import InputError, UsageError, did_you_mean
 from tilth.rows.read import read_rows
 from tilth.rows.text import row_text
-from tilth.select.filters import Balance, Classifier, Filter, Heuristics, Language, ModelScore, PersonalData, Subset
+from tilth.select.chosen import Balance, Subset
+from tilth.select.filters import Filter, Heuristics, Language, PersonalData
+from tilth.select.learned import Classifier, ModelScore
 from tilth.select.quality import LIMITS, RULES, limits_with
 
 HEURISTICS = ("gopher", "repetition", "answers")

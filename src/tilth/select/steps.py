@@ -7,130 +7,26 @@ and neither kept nor dropped. Does not read or write files.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
-from tilth.errors import InputError, UsageError
+from tilth.errors import UsageError
 from tilth.rows.row import Row
-from tilth.rows.text import prompt_text, row_text
+from tilth.rows.text import prompt_text
 from tilth.rows.verdict import FAIL, Verdict
 from tilth.select.decontaminate import Decontaminator, Hit
 from tilth.select.exact import exact_groups
 from tilth.select.filters import Fault, Filter, Given, numbers_of
 from tilth.select.near import MEMORY_BYTES, near_groups
 from tilth.select.novelty import novelty_pass
+from tilth.select.selection import Selection, Steps, texts_of
 
-READS = "`text`, else `prompt` and `completion`, else `messages`"
 EXAMPLES = 10
 """Dropped rows of each reason that a selection shows."""
 EXAMPLE_CHARACTERS = 240
 Finding = tuple[str, Verdict]
-
-
-@dataclass(frozen=True, slots=True)
-class Steps:
-    """What to select by; a step that is None, False or empty is left out.
-
-    Args:
-        decontaminate: drops rows that hit a benchmark.
-        quality: filters that judge each row by itself.
-        exact: drops all but one of equal normalised texts.
-        novelty: ROUGE-L F above which a row is dropped, against those accepted before it.
-        near: Jaccard of shingles from which rows are near duplicates, as its decimal spelling.
-        semantic: cosine of embeddings from which rows are semantic duplicates.
-        subset: filters that choose among the rows left, such as k-center or quotas.
-        on: the column to read instead of the convention.
-        keep: who survives a group of duplicates: ``first`` in the file, ``longest``, ``best:COLUMN`` (highest), and for
-            semantic duplicates also ``hard`` or ``easy``.
-        stemmer: Porter stemming in novelty.
-        shingle: unit and length for near, such as ``word-3`` or ``char-5``.
-        memory: bytes that near may take by estimate before MinHash bands prune; None for the default.
-        embed: the embedder's spelling, see `tilth.select.embed`.
-        clusters, probes: see `tilth.select.semantic`.
-        seed: of clusters, samples and draws.
-        report_only: whether contaminated rows stay and are only reported (the gate is then not passed).
-    """
-
-    decontaminate: Decontaminator | None = None
-    quality: tuple[Filter, ...] = ()
-    exact: bool = False
-    novelty: float | None = None
-    near: str | float | None = None
-    semantic: float | None = None
-    subset: tuple[Filter, ...] = ()
-    on: str | None = None
-    keep: str = "first"
-    stemmer: bool = False
-    shingle: str = "word-3"
-    memory: float | None = None
-    embed: str = "hashed"
-    clusters: int | None = None
-    probes: int = 2
-    seed: int = 0
-    report_only: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """What stayed, what went and why.
-
-    Args:
-        kept: rows in the order of the file.
-        dropped: (row, reason) in the order of the file.
-        verdicts: (row id, verdict) for each dropped row: which other row or benchmark, how similar. A contaminated row
-            that stays has one too.
-        certificate: of decontamination, when it ran.
-        steps: for each step its name, threshold, rows in and rows dropped, and what it reports of itself.
-        examples: for each reason up to ten dropped rows: id, text (cut) and evidence.
-    """
-
-    kept: list[Row]
-    dropped: list[tuple[Row, str]]
-    verdicts: list[tuple[str, Verdict]]
-    certificate: dict[str, Any] | None = None
-    steps: list[dict[str, Any]] = field(default_factory=list)
-    examples: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-
-    @property
-    def reasons(self) -> dict[str, int]:
-        """Rows dropped by reason."""
-        return dict(Counter(reason for _, reason in self.dropped))
-
-    def gates(self, before: Mapping[str, Any] | None = None) -> dict[str, dict[str, Any]]:
-        """Gates for the summary; `export` refuses when one is set and not passed.
-
-        Args:
-            before: gates of the run that the rows come from: a part of rows that passed has passed.
-        """
-        found = dict(before or {})
-        if self.certificate is not None:
-            left, names = self.certificate["rows_left"], [b["name"] for b in self.certificate["benchmarks"]]
-            hits = f"{left:,} kept rows hit {', '.join(names)}" if left else f"no kept row hits {', '.join(names)}"
-            found["decontaminate"] = {"set": True, "passed": not left, "why": hits}
-        return found
-
-
-def texts_of(rows: Sequence[Row], on: str | None = None) -> list[str]:
-    """The text of each row.
-
-    Raises:
-        InputError: a row has none.
-    """
-    texts = []
-    for number, row in enumerate(rows, 1):
-        text = row_text(row, on)
-        if text is None:
-            columns = ", ".join(f"'{name}'" for name in row) or "none"
-            raise InputError(
-                f"no text in column '{on}'" if on else f"no text to read ({READS})",
-                where=f"row {number} (id {row.id})",
-                todo=f"its columns are {columns}; choose one with --on COLUMN, or rename with --map",
-            )
-        texts.append(text)
-    return texts
 
 
 def select_rows(rows: Sequence[Row], steps: Steps, pool: Sequence[Row] = ()) -> Selection:
