@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import json
 import re
 import sys
 import textwrap
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tilth.rows.text import last_assistant, prompt_text
+from tilth.verify.languages import Language, language_of
 from tilth.verify.parse import fenced_blocks
 
 MAX_SOURCE = 200_000
@@ -65,6 +67,9 @@ def assemble(row: Mapping[str, Any]) -> Program:
     answer = last_assistant(row) or ""
     if not answer.strip():
         raise UnreadyError("unknown", "no-answer", "the completion is empty")
+    language = language_of(row)
+    if language is not None:
+        return _other(row, answer, language)
     prefix = code_prefix(prompt_text(row) or "")
     entry = row.get("entry_point") or None
     if "tests" not in row or row["tests"] is None:
@@ -148,6 +153,22 @@ def _with_cases(row: Mapping[str, Any], answer: str, prefix: str, entry: str | N
         raise UnreadyError("unknown", "no-tests", "there are no cases")
     source, form = source_of(answer, prefix, entry)
     return Program(source, {"inputs": inputs, "outputs": outputs, "entry_point": entry}, form, script=entry is None)
+
+
+def _other(row: Mapping[str, Any], answer: str, language: Language) -> Program:
+    """A program of another language: judged by cases only."""
+    blocks = [b for b in fenced_blocks(answer) if b.lang in ("", *language.fences) and b.text.strip()]
+    source, entry = (blocks[0].text if blocks else answer), row.get("entry_point") or None
+    inputs, outputs = row.get("inputs"), row.get("outputs")
+    if not isinstance(inputs, list) or not isinstance(outputs, list) or len(inputs) != len(outputs) or not inputs:
+        raise UnreadyError("unknown", "no-tests", f"{language.id} is judged by inputs and outputs")
+    if entry:
+        if not language.driver or not str(entry).isidentifier():
+            raise UnreadyError("unknown", "unsupported", f"no calls of functions in {language.id}")
+        source += language.driver.replace("{entry_point}", str(entry))
+        inputs = [json.dumps(i if isinstance(i, list) else [i]) for i in inputs]
+    tests = {"inputs": inputs, "outputs": outputs, "entry_point": None, "json": bool(entry)}
+    return Program(source, tests, language.id, True, language.command)
 
 
 def _test_source(row: Mapping[str, Any]) -> str:

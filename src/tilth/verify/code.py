@@ -20,6 +20,7 @@ from tilth.rows.row import Row
 from tilth.rows.verdict import Outcome, Verdict
 from tilth.verify.assemble import Program, UnreadyError, assemble
 from tilth.verify.sandbox.host import TIERS, Isolation, Limits, Result, best_isolation, require, run
+from tilth.verify.suites import examined
 from tilth.verify.verifier import Ask
 
 VERSION = "1"
@@ -130,6 +131,9 @@ class CodeVerifier:
         parallel: programs at a time.
         isolation: ``auto``, ``bubblewrap``, ``landlock`` or ``docker``; or ``none``: no isolation at all, at the
             caller's own risk.
+        twice: run everything twice, the second time with other string hashes; what differs is unknown, ``flaky``.
+        mutants: faulty versions of a passing program to try; tests that an empty function or most of them pass make
+            the verdict unknown, ``weak-tests``.
     """
 
     cpu: int = 5
@@ -137,6 +141,8 @@ class CodeVerifier:
     memory: int = 1024
     parallel: int = 2
     isolation: Isolation = "auto"
+    twice: bool = False
+    mutants: int = 0
     id: ClassVar[str] = "code"
     version: ClassVar[str] = VERSION
 
@@ -167,5 +173,11 @@ class CodeVerifier:
         limits = Limits(cpu=int(self.cpu), wall=float(self.wall), memory=int(self.memory))
         loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(int(self.parallel)) as pool:
-            jobs = [loop.run_in_executor(pool, check_code, row, limits, isolation) for row in rows]
+            jobs = [loop.run_in_executor(pool, self._check, row, limits, isolation) for row in rows]
             return list(await asyncio.gather(*jobs))
+
+    def _check(self, row: Row, limits: Limits, isolation: Isolation) -> Verdict:
+        verdict = check_code(row, limits, isolation)
+        if verdict.detail in ("no-answer", "no-tests") or not (self.twice or self.mutants):
+            return verdict
+        return examined(verdict, row, limits, isolation, twice=self.twice, count=int(self.mutants))

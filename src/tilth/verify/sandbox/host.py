@@ -99,15 +99,17 @@ def run(
     uid = _fresh_uid()
     as_root = os.geteuid() == 0 and isolation in ("bubblewrap", "landlock")
     folder = tempfile.mkdtemp(prefix="tilth-") if isolation in ("landlock", "none") else None
+    bounds = {
+        "cpu": limits.cpu, "memory": limits.memory << 20, "file": limits.disk << 20, "files": limits.files,
+        "processes": limits.processes + (_tasks_of_this_user() if folder and not as_root else 0),
+    }  # fmt: skip
     job = {
         "program": program, "script": script, "command": command, "wall": limits.wall, "disk": limits.disk << 20,
         "uids": [uid, uid + 1] if as_root else [None, None], "folder": folder,
-        "limits": {
-            "cpu": limits.cpu, "memory": limits.memory << 20, "file": limits.disk << 20,
-            "processes": limits.processes + (_tasks_of_this_user() if folder and not as_root else 0),
-            "files": limits.files,
-        },
+        "limits": bounds,
     }  # fmt: skip
+    if command is not None and command["data"]:
+        bounds["data"] = bounds.pop("memory")
     if isolation == "docker":
         said, output, stopped = container.run(job, tests, limits.wall + 30, limits.memory * 3 // 2)
         return _result(said, output.decode("utf-8", "replace")[-limits.output :], stopped, "C")

@@ -105,7 +105,14 @@ def run_cases(link: remote.Link, job: dict[str, Any]) -> Outcome:
                 if -reply["status"] in (signal.SIGXCPU, signal.SIGKILL):
                     return "unknown", "timeout", f"case {index}"
                 return "fail", "exit", f"case {index}: exit {reply['status']}"
-            if _lines(reply["stdout"]) != _lines(str(wanted)):
+            if job.get("json"):
+                try:
+                    got = json.loads(_lines(reply["stdout"])[-1])
+                except (ValueError, IndexError):
+                    return "fail", "protocol", f"case {index}: no result"
+                if not _same(got, wanted):
+                    return "fail", "assertion", f"case {index}"
+            elif _lines(reply["stdout"]) != _lines(str(wanted)):
                 return "fail", "assertion", f"case {index}"
     except remote.Gone as gone:
         return _gone(link, str(gone))
