@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tilth.recipes.chunks import balanced, chunks, sentences
-from tilth.recipes.pairs import all_pairs, best_and_worst, pair_problem, unequal_pairs
+from tilth.recipes.pairs import all_pairs, answer_to, best_and_worst, pair_problem, unequal_pairs
 
 SCORES = st.lists(st.one_of(st.none(), st.integers(0, 5).map(float)), max_size=8)
 
@@ -67,3 +67,8 @@ def test_values_are_drawn_equally_often_within_one(n: int) -> None:
     for axis, size in (("a", 3), ("b", 5)):
         counts = Counter(d[axis] for d in drawn)
         assert all(c in (n // size, n // size + 1) for c in counts.values())
+
+
+def test_a_conversational_prompt_gets_a_conversational_answer() -> None:
+    assert answer_to("hi", "yes") == "yes"
+    assert answer_to([{"role": "user", "content": "hi"}], "yes") == [{"role": "assistant", "content": "yes"}]

@@ -91,6 +91,12 @@ def test_a_pair_that_is_there_is_only_judged_anew_and_may_be_turned_round() -> N
     assert found.kept[0]["chosen"] == "answer worth 09"
 
 
+def test_a_conversation_gets_conversational_pairs() -> None:
+    rows = [{"prompt": [{"role": "user", "content": f"question {n}"}]} for n in range(3)]
+    found = run(both(), rows, least_margin=0.0)
+    assert found.kept and all(r[c][0]["role"] == "assistant" for r in found.kept for c in ("chosen", "rejected"))
+
+
 def test_all_pairs_of_a_prompt_lie_on_one_side_of_the_split() -> None:
     found = run(both(), k=3, held_out_share=0.5)
     sides = {r["prompt"]: set() for r in found.kept}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tilth.rows.row import digest
 
@@ -82,3 +82,8 @@ def pair_problem(better: str, worse: str, *, length_ratio: float | None = LENGTH
 def held_out(key: str, share: float) -> bool:
     """Whether all rows with this key (a prompt) belong to the held-out part; the same key always does, in every run."""
     return int(digest("held-out", key, size=6), 16) < share * 2**48
+
+
+def answer_to(prompt: Any, text: str) -> Any:
+    """A text as trainers want the answer to this prompt: one assistant turn when the prompt is turns, else the text."""
+    return text if isinstance(prompt, str) else [{"role": "assistant", "content": text}]

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 
 from tilth.models.base import Reply
-from tilth.recipes.pairs import unequal_pairs
+from tilth.recipes.pairs import answer_to, unequal_pairs
 from tilth.recipes.prompt import Prompt
 from tilth.recipes.reading import ask_until_read
 from tilth.recipes.recipe import Candidate, Context, recipe
@@ -157,7 +157,8 @@ async def factuality_pairs(
     for better, worse, margin in unequal_pairs(scores):
         counts = [len(claims[i][0] or ()) for i in (better, worse)]
         columns = {
-            **row, "chosen": texts[better], "rejected": texts[worse], "margin": margin, "scorer": scorer,
+            **row, "chosen": answer_to(row["prompt"], texts[better]), "rejected": answer_to(row["prompt"], texts[worse]),
+            "margin": margin, "scorer": scorer,
             "score_chosen": scores[better], "score_rejected": scores[worse],
             "claims_chosen": counts[0], "claims_rejected": counts[1],
         }  # fmt: skip

@@ -20,11 +20,11 @@ from typing import Any
 
 from tilth.models.base import Reply
 from tilth.recipes.align.constitutional_ai import chance_of_a, preference
-from tilth.recipes.pairs import LENGTH_RATIO, held_out, pair_problem
+from tilth.recipes.pairs import LENGTH_RATIO, answer_to, held_out, pair_problem
 from tilth.recipes.prompt import Prompt
 from tilth.recipes.recipe import Candidate, Context, recipe
 from tilth.rows.row import Row
-from tilth.rows.text import prompt_text
+from tilth.rows.text import last_assistant, prompt_text
 from tilth.verify.judge import fence_for
 
 TEMPERATURE = 1.0
@@ -90,7 +90,7 @@ async def rlaif_pairs(
     request = (prompt_text(row) or "").strip()
     answers: list[Reply] = []
     if row.get("chosen") and row.get("rejected"):
-        answers = [Reply(str(row["chosen"])), Reply(str(row["rejected"]))]
+        answers = [Reply(last_assistant({"completion": row[name]}) or "") for name in ("chosen", "rejected")]
     else:
         answers = await ctx.sample("generator", row["prompt"], k, temperature=temperature, max_tokens=max_tokens)
     texts = [a.text.strip() for a in answers]
@@ -120,7 +120,8 @@ async def rlaif_pairs(
         better, worse = (i, j) if soft is None or soft >= 0.5 else (j, i)
         margin = None if soft is None else abs(2 * soft - 1)
         columns = {
-            **row, "chosen": texts[better], "rejected": texts[worse], "margin": margin, "split": split,
+            **row, "chosen": answer_to(row["prompt"], texts[better]), "rejected": answer_to(row["prompt"], texts[worse]),
+            "margin": margin, "split": split,
             "probability": None if soft is None else max(soft, 1 - soft),
         }  # fmt: skip
         by = [*(a for a in (answers[i], answers[j]) if a.key), *replies]

@@ -24,7 +24,7 @@ from typing import Any
 from tilth.models.base import Reply
 from tilth.recipes.align.ranking import LETTERS
 from tilth.recipes.align.starling_ranking import GENERATORS
-from tilth.recipes.pairs import held_out, pair_problem
+from tilth.recipes.pairs import answer_to, held_out, pair_problem
 from tilth.recipes.prompt import Prompt
 from tilth.recipes.reading import ask_until_read
 from tilth.recipes.recipe import Candidate, Context, recipe
@@ -115,7 +115,8 @@ async def rlhf_pairs(
         verdict, sign = tally(votes)
         better, worse = (i, j) if sign >= 0 else (j, i)
         columns = {
-            **row, "chosen": texts[better], "rejected": texts[worse], "agreement": verdict.score,
+            **row, "chosen": answer_to(row["prompt"], texts[better]), "rejected": answer_to(row["prompt"], texts[worse]),
+            "agreement": verdict.score,
             "margin": abs(sum(s[i] - s[j] for s in scores)) / len(scores) if scores else None,
             "group": row.id, "weight": 1 / (len(whole) - 1), "split": "test" if held_out(request, held_out_share) else "train",
         }  # fmt: skip

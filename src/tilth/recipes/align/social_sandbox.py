@@ -24,6 +24,7 @@ from typing import Any
 
 from tilth.models.base import Reply
 from tilth.recipes.asked import ask_or_none, fault, given
+from tilth.recipes.pairs import answer_to
 from tilth.recipes.prompt import Prompt
 from tilth.recipes.reading import ask_until_read
 from tilth.recipes.recipe import Context, recipe
@@ -227,7 +228,7 @@ def records(
 
     columns = {
         **row,
-        "completion": revision or draft,
+        "completion": answer_to(row["prompt"], revision or draft),
         "rating": after,
         "kind": "imitation",
         "rejected": None,
@@ -237,6 +238,6 @@ def records(
     if done.feedback and not done.problem:
         asked = ctx.fill(REVISE, question=question, answer=draft, feedback="\n".join(f"- {f}" for f in done.feedback))
         kind = "realignment" if done.misled else "self-critique"
-        turned = {**columns, "prompt": asked, "kind": kind, "rejected": draft, "margin": gain}
+        turned = {**columns, "prompt": asked, "completion": revision, "kind": kind, "rejected": draft, "margin": gain}
         found.append((turned, said(gain, least_gain, "no-gain")))
     return found

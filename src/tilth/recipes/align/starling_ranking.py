@@ -21,7 +21,7 @@ from itertools import combinations
 
 from tilth.models.base import Reply
 from tilth.recipes.align.ranking import LETTERS, joined, kendall_tau, read_ranking
-from tilth.recipes.pairs import all_pairs, held_out, pair_problem
+from tilth.recipes.pairs import all_pairs, answer_to, held_out, pair_problem
 from tilth.recipes.prompt import Prompt
 from tilth.recipes.reading import ask_until_read
 from tilth.recipes.recipe import Candidate, Context, recipe
@@ -111,7 +111,7 @@ async def starling_ranking(
     rankings = [[fit.index(i) for i in r] for r, _ in found if r]
     tau = _mean([kendall_tau(a, b) for a, b in combinations(rankings, 2)])
     places = joined(rankings) if rankings else []
-    order = [fit[n] for n in sorted(range(len(places)), key=lambda n: (places[n], n))]
+    order = [fit[n] for n in sorted(range(len(places)), key=lambda n: (round(places[n], 9), n))]
     by = [*(reply for i in fit if (reply := answers[i][1])), *(r for _, asked_for in found for r in asked_for)]
     split = "test" if held_out(request, held_out_share) else "train"
     verdict = Verdict("ranking", PASS, tau, {"rankings": rankings, "places": places})
@@ -130,11 +130,9 @@ async def starling_ranking(
         yield ctx.make({**columns, **ranked_columns}, of=row, by=by, verdicts=[verdict])
         return
     for better, worse, _ in all_pairs(order):
-        margin = place[worse] - place[better]
-        made = ctx.make(
-            {**columns, "chosen": texts[better], "rejected": texts[worse], "margin": margin},
-            of=row, by=by, verdicts=[verdict],
-        )  # fmt: skip
+        margin = round(place[worse] - place[better], 9)
+        pair = {"chosen": answer_to(row["prompt"], texts[better]), "rejected": answer_to(row["prompt"], texts[worse])}
+        made = ctx.make({**columns, **pair, "margin": margin}, of=row, by=by, verdicts=[verdict])
         reason = (
             "pair:unknown:tie" if margin == 0 else pair_problem(texts[better], texts[worse], length_ratio=length_ratio)
         )
