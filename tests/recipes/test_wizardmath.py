@@ -33,7 +33,7 @@ def evolver(error: float = 0.0) -> FunctionModel:
     def answer(request: Request, draw: int) -> str:
         text, story = request.text, read_story(request.text)
         if text.startswith("Which of these"):
-            return "Longer is better here.\n2 > 1" if "Problem 2" in text else "1"
+            return "Longer is better here.\nB > A"
         if text.startswith("Check the solution"):
             count = int(text.rpartition("each of the ")[2].split()[0])
             return "\n".join(f"{i}. good" for i in range(1, count + 1))
@@ -111,6 +111,15 @@ def test_a_reward_is_zero_when_a_step_is_wrong_whatever_the_judge_says() -> None
 )
 def test_each_filter_of_a_rewrite_has_a_case_and_a_near_miss(text: str, reason: str | None) -> None:
     assert rewrite_problem(text, "Ann has 2 pens and 3 caps. How many?") == reason
+
+
+def test_a_rewrite_that_was_there_before_is_put_aside_in_its_turn_and_later() -> None:
+    def answer(request: Request, draw: int) -> str:
+        return f"How many are {3 + draw // 2} and 4?" if request.text.startswith("Make the maths") else "#### 7"
+
+    found = run_recipe(wizardmath, [{"prompt": "Add 2 and 4?"}], FunctionModel(answer), turns=2, directions="up")
+    assert [r["prompt"] for r in found.kept] == ["How many are 3 and 4?"]
+    assert found.numbers.dropped == {"rewrite:repeated": 1, "rewrite:unchanged": 2}
 
 
 def test_an_unknown_direction_is_a_usage_error() -> None:

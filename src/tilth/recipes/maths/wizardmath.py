@@ -22,6 +22,7 @@ from typing import Any
 
 from tilth.errors import UsageError, did_you_mean
 from tilth.models.base import Reply
+from tilth.recipes.align.ranking import LETTERS, read_ranking
 from tilth.recipes.asked import fault
 from tilth.recipes.maths.rejection_sampling import SOLVE
 from tilth.recipes.maths.solving import Solved, is_final, solution_steps, solve_by_vote
@@ -30,7 +31,7 @@ from tilth.recipes.recipe import Candidate, Context, recipe
 from tilth.rows.row import Row
 from tilth.select.novelty import rouge_l
 from tilth.verify.numbers import tokens
-from tilth.verify.parse import final_order, numbered_items
+from tilth.verify.parse import numbered_items
 from tilth.verify.replies import is_refusal
 from tilth.verify.steps import equations
 
@@ -64,7 +65,7 @@ not contradict itself, and has one answer.
 
 {problems}
 
-Give a short reason for each, then one last line that holds only the numbers from best to worst, like: 2 > 1 > 3""",
+Give a short reason for each, then one last line that holds only the letters from best to worst, like: B > A > C""",
 )
 LABEL_STEPS = Prompt(
     "label_steps",
@@ -147,10 +148,13 @@ async def wizardmath(
         raise UsageError(f"no direction '{wrong}'", where="--set directions", todo=did_you_mean(wrong, DIRECTIONS))
     sampling: dict[str, Any] = {"temperature": temperature, "max_tokens": max_tokens}
     parent, problem = row, str(row["prompt"]).strip()
+    known = {problem}
 
-    async def evolve(reply: Reply, branch: Context) -> Evolved:
+    async def evolve(item: tuple[Reply, bool], branch: Context) -> Evolved:
+        reply, repeated = item
         text = reply.text.strip()
-        if reason := fault(reply) or rewrite_problem(text, problem):
+        reason = fault(reply) or rewrite_problem(text, problem) or ("rewrite:repeated" if repeated else None)
+        if reason:
             return Evolved(text, (reply,), reason)
         solved = await solve_by_vote(branch, text, samples, least, **sampling)
         wanted = solved.verdict.passed and "judge" in ctx.roles
@@ -161,7 +165,8 @@ async def wizardmath(
     for turn in range(1, turns + 1):
         way = ctx.rng("direction", turn).choice(ways)
         rewrites = await ctx.sample("generator", ctx.fill(DIRECTIONS[way], problem=problem), width, **sampling)
-        found = await ctx.each(rewrites, evolve, name=f"turn-{turn}")
+        repeated = [(text := r.text.strip()) in known or bool(known.add(text)) for r in rewrites]
+        found = await ctx.each(list(zip(rewrites, repeated, strict=True)), evolve, name=f"turn-{turn}")
         irm, ranking = await _ranked(ctx, [e.text for e in found if e.reason is None])
         best: Candidate | None = None
         for item in found:
@@ -191,9 +196,9 @@ async def _ranked(ctx: Context, problems: list[str]) -> tuple[list[float | None]
         return [None] * len(problems), []
     if len(problems) == 1:
         return [1.0], []
-    shown = "\n\n".join(f"Problem {i}:\n{text}" for i, text in enumerate(problems, 1))
+    shown = "\n\n".join(f"Problem {letter}:\n{text}" for letter, text in zip(LETTERS, problems, strict=False))
     reply = await ctx.ask("judge", ctx.fill(RANK, problems=shown), temperature=0.0)
-    order = None if reply.cut else final_order(reply.text, len(problems))
+    order = None if reply.cut else read_ranking(reply.text, len(problems))
     if order is None:
         ctx.note("rankings unread", 1)
         return [None] * len(problems), [reply]
