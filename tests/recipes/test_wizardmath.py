@@ -33,7 +33,7 @@ def evolver(error: float = 0.0) -> FunctionModel:
     def answer(request: Request, draw: int) -> str:
         text, story = request.text, read_story(request.text)
         if text.startswith("Which of these"):
-            return "Longer is better here.\nB > A"
+            return "Longer is better here.\n2 > 1"
         if text.startswith("Check the solution"):
             count = int(text.rpartition("each of the ")[2].split()[0])
             return "\n".join(f"{i}. good" for i in range(1, count + 1))

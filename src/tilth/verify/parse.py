@@ -32,6 +32,7 @@ _SCORE = re.compile(
     r"(?P<score>[-+]?\d{1,6}(?:\.\d{1,6})?)[*_`]*"
     r"(?:\s*(?:/|out of)\s*(?P<of>\d{1,6}(?:\.0+)?)|\s+points?)?[\s*_`\])>.!]*"
 )
+_ORDER = re.compile(r"\d{1,3}(?:\s*(?:>|,)\s*\d{1,3})*")
 _DECIMAL_INT = re.compile(r"[-+]?\d+")
 _TRAILING_COMMA = re.compile(r",(\s*[}\]])")
 
@@ -312,6 +313,23 @@ def final_score(text: str, lo: float, hi: float, *, whole: bool = False) -> floa
         return None
     score = float(match["score"])
     return score if lo <= score <= hi else None
+
+
+def final_order(text: str, count: int) -> list[int] | None:
+    """The ranking on a completion's final line: ``2 > 1 > 3``, with at most a label before it.
+
+    Args:
+        text: a completion.
+        count: how many things were ranked, numbered from 1.
+
+    Returns:
+        Their indices from 0, the best first, or None unless each stands there exactly once.
+    """
+    line = final_line(text)[:500].rpartition(":")[2].strip(" \t.*_`[]()")
+    if not _ORDER.fullmatch(line):
+        return None
+    found = [int(number) - 1 for number in re.findall(r"\d+", line)]
+    return found if sorted(found) == list(range(count)) else None
 
 
 def label(text: str, choices: Sequence[str], field: str | None = None) -> str | None:

@@ -22,7 +22,6 @@ from typing import Any
 
 from tilth.errors import UsageError, did_you_mean
 from tilth.models.base import Reply
-from tilth.recipes.align.ranking import LETTERS, read_ranking
 from tilth.recipes.asked import fault
 from tilth.recipes.maths.rejection_sampling import SOLVE
 from tilth.recipes.maths.solving import Solved, is_final, solution_steps, solve_by_vote
@@ -31,7 +30,7 @@ from tilth.recipes.recipe import Candidate, Context, recipe
 from tilth.rows.row import Row
 from tilth.select.novelty import rouge_l
 from tilth.verify.numbers import tokens
-from tilth.verify.parse import numbered_items
+from tilth.verify.parse import final_order, numbered_items
 from tilth.verify.replies import is_refusal
 from tilth.verify.steps import equations
 
@@ -65,7 +64,7 @@ not contradict itself, and has one answer.
 
 {problems}
 
-Give a short reason for each, then one last line that holds only the letters from best to worst, like: B > A > C""",
+Give a short reason for each, then one last line that holds only the numbers from best to worst, like: 2 > 1 > 3""",
 )
 LABEL_STEPS = Prompt(
     "label_steps",
@@ -165,7 +164,9 @@ async def wizardmath(
     for turn in range(1, turns + 1):
         way = ctx.rng("direction", turn).choice(ways)
         rewrites = await ctx.sample("generator", ctx.fill(DIRECTIONS[way], problem=problem), width, **sampling)
-        repeated = [(text := r.text.strip()) in known or bool(known.add(text)) for r in rewrites]
+        texts = [r.text.strip() for r in rewrites]
+        repeated = [text in known or text in texts[:i] for i, text in enumerate(texts)]
+        known.update(texts)
         found = await ctx.each(list(zip(rewrites, repeated, strict=True)), evolve, name=f"turn-{turn}")
         irm, ranking = await _ranked(ctx, [e.text for e in found if e.reason is None])
         best: Candidate | None = None
@@ -196,9 +197,9 @@ async def _ranked(ctx: Context, problems: list[str]) -> tuple[list[float | None]
         return [None] * len(problems), []
     if len(problems) == 1:
         return [1.0], []
-    shown = "\n\n".join(f"Problem {letter}:\n{text}" for letter, text in zip(LETTERS, problems, strict=False))
+    shown = "\n\n".join(f"Problem {i}:\n{text}" for i, text in enumerate(problems, 1))
     reply = await ctx.ask("judge", ctx.fill(RANK, problems=shown), temperature=0.0)
-    order = None if reply.cut else read_ranking(reply.text, len(problems))
+    order = None if reply.cut else final_order(reply.text, len(problems))
     if order is None:
         ctx.note("rankings unread", 1)
         return [None] * len(problems), [reply]
