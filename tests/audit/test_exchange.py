@@ -181,5 +181,8 @@ def test_the_verb_says_what_a_width_takes_and_takes_labels_in_and_out(
         assert expected in capsys.readouterr().err
     assert main([*words, "--export", str(tmp_path / "out.csv")]) == 0
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 21
+    capsys.readouterr()
+    assert main([*words, "--as", "csv", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["to_label"].endswith("to_label.csv")
     assert main([*words, "--width", "0.02"]) == 0
     assert "kept_noise" in capsys.readouterr().out

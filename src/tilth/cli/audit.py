@@ -50,8 +50,8 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.export is not None:
         return _export(folder, labels, args.export)
-    if labels is None:
-        found = _sample(folder, args.sample, args.seed, args.format)
+    if labels is None or args.format is not None:
+        found = _sample(folder, args.sample, args.seed, args.format or "jsonl")
         if args.json:
             print_json(found)
         else:

@@ -26,8 +26,8 @@ def add_reviewing(parser: argparse.ArgumentParser) -> None:
                         "many labels that takes, and --serve chooses the rows that narrow it most")  # fmt: skip
     parser.add_argument("--of", default="kept_noise", metavar="FIGURE", help="the figure that --width is about: "
                         "kept_noise (default), epsilon, rho or phi")  # fmt: skip
-    parser.add_argument("--as", dest="format", choices=TASK_FORMATS, default="jsonl", help="how the rows to label are "
-                        "written (default jsonl)")  # fmt: skip
+    parser.add_argument("--as", dest="format", choices=TASK_FORMATS, help="write the rows to label in this "
+                        "form (default jsonl, when there are no labels yet)")  # fmt: skip
     parser.add_argument("--add", action="store_true", help="append the labels of --labels to the run's own")
     parser.add_argument("--export", type=Path, metavar="F", help="write the labels to F (.jsonl or .csv)")
     parser.add_argument("--fixed", type=Path, metavar="OUT", help="make a run folder of the rows corrected in review")

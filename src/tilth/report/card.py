@@ -83,14 +83,13 @@ def card_text(facts: Facts, *, configs: Mapping[str, str] = CONFIGS, rows: int |
 
 
 def _what(facts: Facts, note: str, exported: bool) -> str:
-    recipe = facts.recipe
     makes = ", ".join(f"`{c}`" for c in tables.columns(facts.folder) if c != "id")
     lines = [f"# {markdown(facts.name)}\n"]
     if note:
         lines.append(f"{note}\n")
     if facts.kept and not facts.finished:
         lines.append(f"**This run is not finished** ({_state(facts)}): what follows counts what there is so far.\n")
-    about = recipe.get("summary")
+    about = facts.about
     lines.append(
         f"{count(facts.kept)} rows kept of {plural(facts.candidates, 'candidate')}, grown and checked with "
         f"tilth{_version(facts)} by `{markdown(facts.name)}`" + (f": {markdown(about)}" if about else "") + ".\n"

@@ -80,6 +80,11 @@ class Facts:
         return str(self.recipe.get("id") or self.plan.get("recipe") or self.folder.path.resolve().name)
 
     @property
+    def about(self) -> str:
+        """What the method does, one line without a full stop; empty when it does not say."""
+        return str(self.recipe.get("summary") or "").strip().rstrip(".")
+
+    @property
     def cites(self) -> list[str]:
         """Sources of the method, most important first."""
         found = self.recipe.get("cites")

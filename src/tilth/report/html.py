@@ -90,7 +90,7 @@ def _resource(name: str) -> str:
 def _headline(facts: Facts) -> str:
     verdict = facts.advice.get("verdict")
     rows = f"{count(facts.kept)} of {plural(facts.candidates, 'candidate')} kept"
-    recipe, about = f"<code>{escaped(facts.name)}</code>", facts.recipe.get("summary")
+    recipe, about = f"<code>{escaped(facts.name)}</code>", facts.about
     if isinstance(verdict, str):
         said = (GUIDES if facts.guide else VERDICTS).get(verdict, verdict)
         told = f"{rows} by {recipe}" + (f": {escaped(about)}" if about else "")

@@ -82,7 +82,7 @@ def _lede(folder: RunFolder) -> str:
     if not folder.summary.is_file():
         return '<p class="note">This run has no summary yet: it is going on, or was stopped.</p>'
     facts = read_facts(folder)
-    about, source = facts.recipe.get("summary"), facts.plan.get("source")
+    about, source = facts.about, facts.plan.get("source")
     told = f" from <code>{escaped(base_name(source))}</code>" if source else ""
     told += f": {escaped(about)}" if about else ""
     rows = f"{count(facts.kept)} of {plural(facts.candidates, 'candidate')} kept"
