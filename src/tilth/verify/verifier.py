@@ -37,6 +37,7 @@ VERIFIERS = Registry(
     "verifiers",
     {
         "agreement": "tilth.verify.agreement:AgreementVerifier",
+        "attributes": "tilth.verify.panel:AttributesVerifier",
         "code": "tilth.verify.code:CodeVerifier",
         "judge": "tilth.verify.judge:JudgeVerifier",
         "math": "tilth.verify.math:MathVerifier",
@@ -44,6 +45,7 @@ VERIFIERS = Registry(
         "regex": "tilth.verify.structure:RegexVerifier",
         "schema": "tilth.verify.structure:SchemaVerifier",
         "steps": "tilth.verify.steps:StepsVerifier",
+        "tools": "tilth.verify.tools:ToolsVerifier",
     },
 )
 
