@@ -84,7 +84,7 @@ def scores(values: Sequence[float]) -> dict[str, float | None]:
     The product punishes long solutions; the other two do not.
     """
     mean_log = sum(map(math.log, values)) / len(values) if values and min(values) > 0 else None
-    return {"score": math.prod(values), "score_min": min(values, default=1.0), "score_mean_log": mean_log}
+    return {"score": float(math.prod(values)), "score_min": min(values, default=1.0), "score_mean_log": mean_log}
 
 
 @recipe(
