@@ -55,6 +55,20 @@ def test_the_same_row_is_given_until_it_is_labelled_and_a_skipped_one_comes_back
     assert label_all(review, made, "ada")[-1] == first
 
 
+def test_a_row_that_is_asked_for_can_be_labelled_again(made: Any) -> None:
+    review = Review(made.folder, size=5)
+    first, second = label_all(review, made, "ada", 2)
+    waiting = review.next_id("ada")
+    review.show("ada", first)
+    assert review.next_id("ada") == first
+    review.label(first, "unsure", "ada")
+    assert review.next_id("ada") == waiting
+    assert review.progress("ada").done == 2
+    review.show("ada", second)
+    review.skip("ada")
+    assert review.next_id("ada") == waiting
+
+
 def test_labels_say_who_when_and_whether_blind(made: Any) -> None:
     review = Review(made.folder, size=5)
     id = review.next_id("ada")

@@ -89,6 +89,7 @@ class Review:
         self._size_read = -1
         self._agreed: tuple[int, Agreement | None] = (0, None)
         self._given: dict[str, str] = {}
+        self._asked: dict[str, str] = {}
         self._seen: set[tuple[str, str]] = set()
 
     # -- what there is
@@ -132,6 +133,8 @@ class Review:
     # -- which row comes next
     def next_id(self, annotator: str) -> str | None:
         """The row to show, the same until it is labelled; None when there is nothing left to label."""
+        if annotator in self._asked:
+            return self._asked[annotator]
         mine = {v.id for v in self.labels() if v.annotator == annotator}
         given = self._given.get(annotator)
         if given is None or given in mine:
@@ -144,6 +147,8 @@ class Review:
 
     def skip(self, annotator: str) -> str | None:
         """Another row for now: the one given is put to the end."""
+        if annotator in self._asked:
+            return self._asked.pop(annotator)
         given = self._given.pop(annotator, None)
         if given is None:
             return None
@@ -154,9 +159,9 @@ class Review:
         return given
 
     def show(self, annotator: str, id: str) -> None:
-        """Give this annotator a certain row next."""
+        """Give this annotator a certain row next, even one that is labelled: the last word counts."""
         if id in self._side:
-            self._given[annotator] = id
+            self._asked[annotator] = id
 
     def more(self, rows: int = 50) -> None:
         """Enlarge the sample; a larger sample contains the smaller one."""
@@ -204,7 +209,9 @@ class Review:
         self.row(id)
         self.labels()
         add_label(self.folder.labels, id, word, annotator, blind=not self.revealed(annotator, id))
-        self._given.pop(annotator, None)
+        for given in (self._given, self._asked):
+            if given.get(annotator) == id:
+                del given[annotator]
 
     def fix(self, id: str, columns: Mapping[str, Any], annotator: str) -> str:
         """Store a corrected row, and that the row as it stood is wrong.
@@ -251,6 +258,7 @@ class Review:
         if fixes.is_file() and f'"parent":"{mine[-1]}"'.encode() in fixes.read_bytes():
             undo_fix(fixes, mine[-1], annotator)
         undo_label(self.folder.labels, mine[-1], annotator)
+        self._asked.pop(annotator, None)
         self._given[annotator] = mine[-1]
         return mine[-1]
 
