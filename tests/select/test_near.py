@@ -151,7 +151,7 @@ def test_texts_of_an_existing_pool_survive_and_come_first(texts: list[str], thre
 
 @pytest.mark.parametrize("threshold", ["0.5", "0.7", "0.9"])
 def test_above_the_memory_bound_no_pair_is_wrong_and_nearly_none_is_missed(threshold: str) -> None:
-    texts = perturbed(3_000, random.Random(11))
+    texts = perturbed(1_500, random.Random(11))
     exact = near_groups(texts, threshold, compiled=True)
     bounded = near_groups(texts, threshold, compiled=True, memory=0)
     sets = [shingles(text) for text in texts]
@@ -160,7 +160,8 @@ def test_above_the_memory_bound_no_pair_is_wrong_and_nearly_none_is_missed(thres
             Fraction(len(sets[i] & sets[held]), max(1, len(sets[i] | sets[held]))) >= Fraction(threshold) or i == held
         )
     dropped, expected = ({i for i, h in enumerate(r.survivor) if i != h} for r in (bounded, exact))
-    assert len(expected) > 300
+    assert len(expected) > 150
+    assert (exact.complete, bounded.complete) == (True, False)
     assert dropped <= expected
     assert len(dropped) >= 0.99 * len(expected)
 

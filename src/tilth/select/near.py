@@ -19,7 +19,7 @@ from tilth.select.words import character_shingles, exact_threshold, is_small, sh
 UNITS = ("word", "char")
 MEMORY_BYTES = 6 << 30
 """Above this estimate for the exact join, MinHash bands prune."""
-BYTES_A_TOKEN = 90
+BYTES_A_TOKEN = 50
 """What the exact join takes for each token of the corpus at its peak, measured at 1,000,000 texts."""
 Links = Callable[[list[int], int], list[tuple[float, int, float]]]
 
@@ -34,12 +34,14 @@ class NearResult:
         link: for each text the survivor if it lies at the threshold or above, else the first text of its component that
             does: the reason why it belongs there (a survivor names itself).
         link_similarity: Jaccard with `link`.
+        complete: whether every near pair was met; False when MinHash bands chose the pairs.
     """
 
     survivor: list[int]
     similarity: list[float]
     link: list[int]
     link_similarity: list[float]
+    complete: bool = True
 
     @property
     def kept(self) -> list[int]:
@@ -82,17 +84,19 @@ def near_groups(
         raise UsageError(f"shingles of {n} {unit}s are not known", todo="use word-3 or char-5, for example")
     texts = list(texts)
     plain = is_small(texts) if compiled is None else not compiled
-    roots, links = _plain(texts, bound, n, unit) if plain else _compiled(texts, bound, n, unit, memory)
-    return _survivors(roots, links, priority, pool)
+    roots, links, complete = _plain(texts, bound, n, unit) if plain else _compiled(texts, bound, n, unit, memory)
+    return _survivors(roots, links, priority, pool, complete)
 
 
-def _survivors(roots: list[int], links: Links, priority: Sequence[float] | None, pool: int) -> NearResult:
+def _survivors(
+    roots: list[int], links: Links, priority: Sequence[float] | None, pool: int, complete: bool
+) -> NearResult:
     members: dict[int, list[int]] = {}
     for index, root in enumerate(roots):
         if root != index:
             members.setdefault(root, [root]).append(index)
     count = len(roots)
-    result = NearResult(list(range(count)), [1.0] * count, list(range(count)), [1.0] * count)
+    result = NearResult(list(range(count)), [1.0] * count, list(range(count)), [1.0] * count, complete)
     for group in members.values():
         first = priority is None or group[0] < pool
         held = group[0] if first else max(group, key=lambda i: ((priority or [])[i], -i))
@@ -103,7 +107,7 @@ def _survivors(roots: list[int], links: Links, priority: Sequence[float] | None,
     return result
 
 
-def _plain(texts: list[str], bound: Fraction, n: int, unit: str) -> tuple[list[int], Links]:
+def _plain(texts: list[str], bound: Fraction, n: int, unit: str) -> tuple[list[int], Links, bool]:
     sets = [shingles(text, n) if unit == "word" else character_shingles(text, n) for text in texts]
     numerator, denominator = bound.numerator, bound.denominator
     frequency = Counter(shingle for found in sets for shingle in found)
@@ -157,10 +161,10 @@ def _plain(texts: list[str], bound: Fraction, n: int, unit: str) -> tuple[list[i
             found.append((with_held / (size + len(sets[held]) - with_held), b, common / (size + other - common)))
         return found
 
-    return [root(index) for index in range(len(sets))], links
+    return [root(index) for index in range(len(sets))], links, True
 
 
-def _compiled(texts: list[str], bound: Fraction, n: int, unit: str, memory: float) -> tuple[list[int], Links]:
+def _compiled(texts: list[str], bound: Fraction, n: int, unit: str, memory: float) -> tuple[list[int], Links, bool]:
     import numpy as np
 
     from tilth.select import join, kernels
@@ -174,7 +178,7 @@ def _compiled(texts: list[str], bound: Fraction, n: int, unit: str, memory: floa
     else:
         ids, offsets, vocabulary = kernels.character_ids(texts)
     if len(ids) * BYTES_A_TOKEN > memory:
-        return _banded(ids, offsets, n, ratio)
+        return *_banded(ids, offsets, n, ratio), False
     grams, gram_starts, distinct = kernels.gram_ids(ids, offsets, vocabulary, n)
     del ids
     elements, set_starts, frequency = join.rarest_first(grams, gram_starts, distinct)
@@ -190,7 +194,7 @@ def _compiled(texts: list[str], bound: Fraction, n: int, unit: str, memory: floa
         link_similarity = link_common / (sizes[members] + sizes[link] - link_common)
         return list(zip(similarity.tolist(), link.tolist(), link_similarity.tolist(), strict=True))
 
-    return roots.tolist(), links
+    return roots.tolist(), links, True
 
 
 def _banded(ids: Any, offsets: Any, n: int, ratio: tuple[int, int]) -> tuple[list[int], Links]:

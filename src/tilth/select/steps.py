@@ -165,6 +165,7 @@ class _Run:
             [self.texts[i] for i in alive], steps.near, n=int(length), unit=unit, pool=self.pool,
             priority=self._order(alive), memory=MEMORY_BYTES if steps.memory is None else steps.memory,
         )  # fmt: skip
+        self._report = {"shingle": steps.shingle, "complete": result.complete}
 
         def evidence(i: int) -> dict[str, Any]:
             proof: dict[str, Any] = {"similarity": result.similarity[i], "threshold": float(str(steps.near))}
