@@ -35,7 +35,7 @@ NOISE = (0.1, 0.3, 0.5)
 VERIFIERS = {"none": (1.0, 1.0), "planted": (0.2, 0.9), "classifier": None}
 SIZES = {
     "mnist": {"generator": 300, "real": 100, "pool": 600, "m": 400, "p": 50},
-    "digits": {"generator": 60, "real": 40, "pool": 200, "m": 160, "p": 40},
+    "digits": {"generator": 60, "real": 40, "pool": 200, "m": 240, "p": 40},
 }
 GAMMA = 0.1
 AUDITED = 200
