@@ -21,9 +21,10 @@ def write(path: Path, rows: int) -> str:
 
 
 def peak(tmp_path: Path, rows: int) -> float:
-    """Megabytes that a run over so many rows takes at most."""
-    words = [sys.executable, "-m", "tilth", "run", "complete", "--seeds", write(tmp_path / f"{rows}.jsonl", rows)]
-    words += ["--model", "hostile?kinds=echo", "--out", str(tmp_path / f"o{rows}")]
+    """Megabytes that the engine takes at most over so many rows."""
+    source, out = write(tmp_path / f"{rows}.jsonl", rows), tmp_path / f"o{rows}"
+    plan = f"Plan('complete', {source!r}, models={{'*': 'hostile?kinds=echo'}})"
+    words = [sys.executable, "-c", f"from tilth.engine import *; run_plan({plan}, {str(out)!r}, quiet=True)"]
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
