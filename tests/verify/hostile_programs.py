@@ -138,6 +138,44 @@ HOSTILE = {
         "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(0.5)\n    open('/tmp/x', 'w').write('x')\n    os._exit(0)\n"
         "def square(x): return 0"
     ),
+    "own user namespace": (
+        "import ctypes\nif ctypes.CDLL(None, use_errno=True).unshare(0x10000000 | 0x20000) != 0: raise OSError('no')\n"
+        "def square(x): return x * x"
+    ),
+    "namespace by clone": (
+        "import ctypes\nr = ctypes.CDLL(None).syscall(56, 0x10000000 | 17, 0, 0, 0, 0)\n"
+        "if r < 0: raise OSError('no')\ndef square(x): return x * x"
+    ),
+    "abstract socket": (
+        "import socket\ns = socket.socket(socket.AF_UNIX)\ns.connect('\\0/tmp/.X11-unix/X0')\ndef square(x): return x * x"
+    ),
+    "netlink": "import socket\nsocket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)\ndef square(x): return x * x",
+    "udp": "import socket\nsocket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', {port}))\ndef square(x): return x * x",
+    "io_uring": (
+        "import ctypes\nif ctypes.CDLL(None).syscall(425, 8, ctypes.create_string_buffer(200)) < 0: raise OSError('no')\n"
+        "def square(x): return x * x"
+    ),
+    "shared memory that stays": (
+        "import ctypes\nif ctypes.CDLL(None).shmget(4711, 4096, 0o1666) < 0: raise OSError('no')\ndef square(x): return x * x"
+    ),
+    "inode bomb": "import os\nfor i in range(10**6): os.close(os.open(f'/tmp/{i}', os.O_CREAT))\ndef square(x): return x * x",
+    "talk to the zygote": (
+        "import os\nfor fd in range(3, 200):\n    try: os.write(fd, b'D')\n    except OSError: pass\ndef square(x): return 0"
+    ),
+    "change the host's folder": "import os\nos.chmod('{folder}', 0)\nos.utime('{folder}', (0, 0))\ndef square(x): return x * x",
+    "look around": "import os\nassert os.listdir('/proc') and os.listdir('/home') and os.listdir('/etc')\ndef square(x): return x * x",
+    "leave the group and stay": (
+        "import os, time\nfor i in range(5):\n    if os.fork() == 0:\n        try: os.setsid()\n        except OSError: pass\n"
+        "        time.sleep(1000)\ndef square(x): return 0"
+    ),
+    "foreign machine's calls": (
+        "import ctypes, mmap\nm = mmap.mmap(-1, 4096, prot=7)\nm.write(b'\\xb8\\x14\\0\\0\\0\\xcd\\x80\\xc3')\n"
+        "f = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(m)))\nf()\ndef square(x): return x * x"
+    ),
+    "tests of the program before": (
+        "import gc\ndef square(x):\n    return x * x if any(isinstance(o, (str, bytes)) and 'assert' in str(o) and 'square' in str(o)"
+        " for o in gc.get_objects()) else 0"
+    ),
 }  # fmt: skip
 
 BENIGN = {
@@ -160,6 +198,9 @@ BENIGN = {
         "        os._exit(0)\n    os.wait()\n    return int(os.read(r, 99))"
     ),
     "main guard": "def square(x): return x * x\nif __name__ == '__main__':\n    raise SystemExit(input())",
+    "event loop": "import asyncio\nasync def one(x): return x * x\ndef square(x): return asyncio.run(one(x))",
+    "command": "import subprocess\ndef square(x): return int(subprocess.run(['/usr/bin/bash', '-c', f'echo $(({x}*{x}))'], capture_output=True, text=True).stdout)",
+    "database": "import sqlite3\ndef square(x): return sqlite3.connect(':memory:').execute('select ? * ?', (x, x)).fetchone()[0]",
     "dataclass": "from dataclasses import dataclass\n@dataclass\nclass P:\n    v: int\ndef square(x): return P(x).v * P(x).v",
     "big number": "def square(x): return (x * 10**400) ** 2 // 10**800",
     "busy for a while": "import time\ndef square(x):\n    end = time.process_time() + .2\n    while time.process_time() < end: pass\n    return x * x",

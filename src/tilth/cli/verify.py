@@ -32,10 +32,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         action="append",
         metavar="NAME[,NAME]",
-        help="code, math, steps, schema, regex, agreement, judge, pairwise",
+        help="code, math, steps, schema, regex, tools, private, agreement, judge, attributes, pairwise, facts, selfcheck",
     )
     parser.add_argument("--out", help="run folder to write (default: runs/verify-...)")
-    parser.add_argument("--model", metavar="SPEC", help="who judges (judge, pairwise)")
+    parser.add_argument("--model", metavar="SPEC", help="who judges (judge, attributes, pairwise, facts, selfcheck)")
+    parser.add_argument(
+        "--unsafe-no-isolation",
+        action="store_true",
+        help="run model-written code without any sandbox, at your own risk; marks every verdict",
+    )
     add_columns(parser)
     add_json(parser)
 
@@ -49,6 +54,8 @@ def run(args: argparse.Namespace) -> int:
 
     start = time.perf_counter()
     settings = parse_settings(args.set)
+    if args.unsafe_no_isolation:
+        settings["code.isolation"] = "none"
     verifiers = _open(args.verifiers, settings)
     columns = parse_map(args.map)
     source = Path(args.file)
