@@ -38,7 +38,7 @@ def test_pandalm_judge_scores_as_published_only_when_unparseable_outputs_are_tie
         "accuracy": 0.7107, "precision": 0.5879, "recall": 0.5736, "f1": 0.5755,
     }  # fmt: skip
     wrong = scores(truth, [None if bad else s for s, bad in zip(said, unread, strict=True)])
-    assert wrong["accuracy"] < ties["accuracy"]
+    assert round(wrong["accuracy"], 4) == 0.6977
 
 
 def planted(accuracies, items=600, kinds=3, seed=0):
