@@ -32,7 +32,7 @@ DEFAULT_BUDGET = 30
 BUDGETS = {
     "cli": 120,
     "docs": 90,
-    "engine": 60,
+    "engine": 90,
     "project": 90,
     "recipes": 60,
     "report": 60,

@@ -58,7 +58,7 @@ def load_digits() -> tuple[Array, NDArray[np.int64]]:
         UsageError: scikit-learn is not installed.
     """
     try:
-        from sklearn import datasets  # type: ignore[import-untyped]
+        from sklearn import datasets
     except ImportError as error:
         raise UsageError(
             "scikit-learn is not installed", todo="pip install scikit-learn, or point --data at MNIST's t10k files"
