@@ -22,7 +22,7 @@ SPECIAL = {"instruction-backtranslation": "backtranslation"}
 
 
 def sentences(file: Path) -> tuple[int, int, float, list[str]]:
-    """Tests passed, tests failed (those that want TILTH_DATA may be skipped), seconds, and the sentence of each passed test, parameters folded."""
+    """Tests passed, tests failed (some are skipped without TILTH_DATA), seconds, and each passed test as a sentence."""
     with TemporaryDirectory() as scratch:
         report = Path(scratch) / "report.xml"
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", str(file)]
