@@ -47,7 +47,12 @@ def test_run_and_why_and_replay_tell_the_same_story(tmp_path: Path, capsys: pyte
     assert main(["status", out, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["kept"] == 5
     assert main(["diff", out, out, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"plan": [], "moves": {"kept in both": 5}, "examples": {}, "causes": {}}
+    assert json.loads(capsys.readouterr().out) == {
+        "plan": [],
+        "moves": {"kept in both": 5},
+        "examples": {},
+        "causes": {},
+    }
 
 
 @pytest.mark.parametrize(
