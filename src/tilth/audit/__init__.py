@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tilth.lazy import face
 
 if TYPE_CHECKING:
     from tilth.audit.advice import Advice, advise_rates
@@ -33,8 +34,4 @@ __all__ = [
     "text_features", "undo_label",
 ]  # fmt: skip
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"tilth.audit.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'tilth.audit' has no attribute '{name}'")
+__getattr__ = face(__name__, _HOMES)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tilth.lazy import face
 
 if TYPE_CHECKING:
     from tilth.engine.local import Result, run_plan
@@ -16,8 +17,4 @@ _HOMES = {
 }  # fmt: skip
 __all__ = ["Plan", "Result", "run_plan", "run_recipe", "write_table_run"]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"tilth.engine.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'tilth.engine' has no attribute '{name}'")
+__getattr__ = face(__name__, _HOMES)

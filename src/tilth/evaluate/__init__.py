@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tilth.lazy import face
 
 if TYPE_CHECKING:
     from tilth.evaluate.estimates import Share, clopper_pearson, pass_at_k, wilson
@@ -20,8 +21,4 @@ __all__ = [
     "score_rows", "wilson", "write_results",
 ]  # fmt: skip
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"tilth.evaluate.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'tilth.evaluate' has no attribute '{name}'")
+__getattr__ = face(__name__, _HOMES)

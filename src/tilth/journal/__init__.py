@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tilth.lazy import face
 
 if TYPE_CHECKING:
     from tilth.journal.budget import Budget, Limits
@@ -16,8 +17,4 @@ _HOMES = {
 }  # fmt: skip
 __all__ = ["Budget", "Journal", "Limits", "Outcome", "Record", "request_key"]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"tilth.journal.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'tilth.journal' has no attribute '{name}'")
+__getattr__ = face(__name__, _HOMES)

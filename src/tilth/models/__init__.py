@@ -4,8 +4,9 @@ method.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tilth.lazy import face
 
 if TYPE_CHECKING:
     from tilth.models.base import Message, Model, ModelError, Reply, Request, Usage, as_messages
@@ -23,8 +24,4 @@ __all__ = [
     "as_messages", "cost", "open_model",
 ]  # fmt: skip
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"tilth.models.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'tilth.models' has no attribute '{name}'")
+__getattr__ = face(__name__, _HOMES)

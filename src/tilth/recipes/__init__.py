@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from tilth.lazy import face
 from tilth.recipes.prompt import Prompt
 from tilth.recipes.recipe import Candidate, Context, Recipe, Skip, recipe
 
@@ -14,8 +14,4 @@ if TYPE_CHECKING:
 _HOMES = {"RECIPES": "registry", "load_recipe": "registry"}
 __all__ = ["RECIPES", "Candidate", "Context", "Prompt", "Recipe", "Skip", "load_recipe", "recipe"]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"tilth.recipes.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'tilth.recipes' has no attribute '{name}'")
+__getattr__ = face(__name__, _HOMES)

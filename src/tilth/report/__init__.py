@@ -5,8 +5,9 @@ Reads run folders only; knows no model, no engine and no method.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tilth.lazy import face
 
 if TYPE_CHECKING:
     from tilth.report.card import card_text, write_card
@@ -22,8 +23,4 @@ __all__ = [
     "Exported", "Facts", "card_text", "export_run", "read_facts", "report_html", "write_card", "write_report",
 ]  # fmt: skip
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"tilth.report.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'tilth.report' has no attribute '{name}'")
+__getattr__ = face(__name__, _HOMES)

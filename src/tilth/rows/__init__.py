@@ -4,8 +4,9 @@ method.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tilth.lazy import face
 
 if TYPE_CHECKING:
     from tilth.rows.folder import RunFolder
@@ -26,8 +27,4 @@ __all__ = [
     "involvement_level", "last_assistant", "open_source", "read_rows", "row_text",
 ]  # fmt: skip
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"tilth.rows.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'tilth.rows' has no attribute '{name}'")
+__getattr__ = face(__name__, _HOMES)

@@ -5,8 +5,9 @@ Knows no model and no verifier.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tilth.lazy import face
 
 if TYPE_CHECKING:
     from tilth.select.benchmarks import Benchmark
@@ -35,8 +36,4 @@ __all__ = [
     "select_rows", "self_bleu", "texts_of", "vendi",
 ]  # fmt: skip
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"tilth.select.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'tilth.select' has no attribute '{name}'")
+__getattr__ = face(__name__, _HOMES)

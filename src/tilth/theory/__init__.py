@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tilth.lazy import face
 
 if TYPE_CHECKING:
     from tilth.theory.dense import once
@@ -27,8 +28,4 @@ __all__ = [
     "fitted", "fitted_mean", "general", "matrix", "normal_cdf", "once", "predict", "prune", "shared", "synthetic",
 ]  # fmt: skip
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"tilth.theory.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'tilth.theory' has no attribute '{name}'")
+__getattr__ = face(__name__, _HOMES)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tilth.lazy import face
 
 if TYPE_CHECKING:
     from tilth.train.arms import ArmResult, train_arms
@@ -17,8 +18,4 @@ _HOMES = {
 }  # fmt: skip
 __all__ = ["ArmResult", "PreferenceConfig", "SFTConfig", "Trained", "prefer", "sft", "train_arms"]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"tilth.train.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'tilth.train' has no attribute '{name}'")
+__getattr__ = face(__name__, _HOMES)

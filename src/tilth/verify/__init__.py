@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tilth.lazy import face
 
 if TYPE_CHECKING:
     from tilth.verify.agreement import Majority, majority, semantic_entropy
@@ -20,8 +21,4 @@ __all__ = [
     "majority", "open_verifier", "semantic_entropy",
 ]  # fmt: skip
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"tilth.verify.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'tilth.verify' has no attribute '{name}'")
+__getattr__ = face(__name__, _HOMES)

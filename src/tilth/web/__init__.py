@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tilth.lazy import face
 
 if TYPE_CHECKING:
     from tilth.web.app import make_app
@@ -13,8 +14,4 @@ if TYPE_CHECKING:
 _HOMES = {"make_app": "app", "Review": "review", "serve": "serve"}
 __all__ = ["Review", "make_app", "serve"]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"tilth.web.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'tilth.web' has no attribute '{name}'")
+__getattr__ = face(__name__, _HOMES)

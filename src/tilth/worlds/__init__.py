@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tilth.lazy import face
 
 if TYPE_CHECKING:
     from tilth.worlds.arithmetic import STORY, StoryArithmetic
@@ -19,8 +20,4 @@ _HOMES = {
 }
 __all__ = ["STORY", "WORLDS", "StoryArithmetic", "World", "open_world"]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"tilth.worlds.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'tilth.worlds' has no attribute '{name}'")
+__getattr__ = face(__name__, _HOMES)
