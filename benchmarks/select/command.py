@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
             f"{folder}/out",
         ]
         start = time.perf_counter()
-        started = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        started = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         _, status, used = os.wait4(started.pid, 0)
         seconds = time.perf_counter() - start
         if status:
