@@ -52,3 +52,10 @@ def test_sums_of_fractions_and_surds_are_decided(a, b, c, n):
     right = f"\\frac{{{a} + {c * b}\\sqrt{{{n}}}}}{{{b}}}".replace("+ -", "- ")
     assert equivalent(left, right) is True
     assert equivalent(left, right + " + 1") is False
+
+
+@pytest.mark.parametrize(
+    "text", ["search", "research", "archsin", "a=", "=", "=a", "a=b=", "starch", "lnsearch", "arcsi", "tanhh"]
+)
+def test_texts_that_once_hung_or_broke_the_reader_are_read_or_refused(text: str) -> None:
+    assert equivalent(text, "3") in (True, False, None)

@@ -134,9 +134,9 @@ def power(base: Expr, exponent: Expr) -> Expr:
     if base == E and set(exponent.num) == set((I * PI).num) and set(exponent.den) == {ONE}:
         turns = next(iter(exponent.num.values())) / exponent.den[ONE]
         if turns.denominator in (1, 2, 3, 4, 6):
-            return _sine(turns + Fraction(1, 2)) + I * _sine(turns)
+            return sine(turns + Fraction(1, 2)) + I * sine(turns)
     if len(exponent.den) != 1 or not base.num:
-        return _opaque("pow", [base, exponent], lambda a, b: a**b)
+        return opaque("pow", [base, exponent], lambda a, b: a**b)
     (den_mono, den_c), total = next(iter(exponent.den.items())), rational(1)
     for mono, c in exponent.num.items():
         part = _times(mono, _inverse(den_mono))
@@ -158,7 +158,7 @@ def _factors(base: Expr) -> list[tuple[Expr, int]]:
     value = base.rational
     if value is None or value <= 0:
         return [(base, 1)]
-    return [(rational(p), n) for p, n in _prime_powers(value)]
+    return [(rational(p), n) for p, n in prime_powers(value)]
 
 
 def _rational_power(base: Expr, exponent: Fraction) -> Expr:
@@ -203,7 +203,7 @@ def _root_of_monomial(base: Expr, exponent: Fraction) -> Expr:
         else:
             raise TooHardError("an even root of a negative number")
         value = -value
-    for prime, times in _prime_powers(value):
+    for prime, times in prime_powers(value):
         result = result * of_atom(_prime_atom(prime), exponent * times)
     for atom, e in _times(m, _inverse(d)):
         if atom == I_ATOM:
@@ -216,7 +216,8 @@ def _prime_atom(prime: int) -> Atom:
     return Atom(f"p:{prime}", lambda at: float(prime))
 
 
-def _prime_powers(value: Fraction) -> list[tuple[int, int]]:
+def prime_powers(value: Fraction) -> list[tuple[int, int]]:
+    """Primes of a positive fraction with their exponents, negative below the line."""
     found: dict[int, int] = {}
     for n, sign in ((value.numerator, 1), (value.denominator, -1)):
         p = 2
@@ -236,69 +237,7 @@ def _prime_powers(value: Fraction) -> list[tuple[int, int]]:
     return sorted(found.items())
 
 
-def logarithm(name: str, x: Expr) -> Expr:
-    """The logarithm called `name` of `x`, split over factors and powers."""
-    value = x.rational
-    if value is not None:
-        if value <= 0:
-            raise TooHardError("a logarithm of a number that is not positive")
-        total = rational(0)
-        for prime, times in _prime_powers(value):
-            total = total + rational(times) * of_atom(Atom(f"{name}:{prime}", _constant(math.log(prime))))
-        return total
-    if name == "ln" and len(x.num) == 1 and x.den == {ONE: Fraction(1)}:
-        (mono, c) = next(iter(x.num.items()))
-        if c == 1 and len(mono) == 1:
-            ((atom, exponent),) = mono
-            if atom.key == "e":
-                return rational(exponent)
-    return _opaque(name, [x], cmath.log)
-
-
-def _constant(value: float) -> Callable[[Mapping[str, complex]], complex]:
-    return lambda at: value
-
-
-def function(name: str, x: Expr) -> Expr:
-    """A named function of one argument; exact at rational numbers and at the usual angles."""
-    value = x.rational
-    if name == "abs" and value is not None:
-        return rational(abs(value))
-    if name in ("floor", "ceil") and value is not None:
-        return rational(math.floor(value) if name == "floor" else math.ceil(value))
-    if name == "factorial":
-        if value is None or value.denominator != 1 or not 0 <= value <= 200:
-            return _opaque(name, [x], lambda a: math.gamma(a.real + 1))
-        return rational(math.factorial(int(value)))
-    if name in ("sec", "csc", "cot"):
-        if name == "cot":
-            return function("cos", x) / function("sin", x)
-        return rational(1) / function("cos" if name == "sec" else "sin", x)
-    if name == "tan":
-        return function("sin", x) / function("cos", x)
-    if name in ("sin", "cos"):
-        turns = (x / PI).rational if x.num else Fraction(0)
-        turns = _ratio_to_pi(x) if turns is None else turns
-        if turns is not None and turns.denominator in (1, 2, 3, 4, 6):
-            return _sine(turns if name == "sin" else turns + Fraction(1, 2))
-    known: dict[str, Callable[[complex], complex]] = {
-        "sin": cmath.sin, "cos": cmath.cos, "arcsin": cmath.asin, "arccos": cmath.acos, "arctan": cmath.atan,
-        "abs": lambda a: complex(abs(a)), "floor": lambda a: complex(math.floor(a.real)),
-        "ceil": lambda a: complex(math.ceil(a.real)), "sinh": cmath.sinh, "cosh": cmath.cosh, "tanh": cmath.tanh,
-    }  # fmt: skip
-    if name not in known:
-        raise TooHardError(f"the function {name}")
-    return _opaque(name, [x], known[name])
-
-
-def _ratio_to_pi(x: Expr) -> Fraction | None:
-    pi = next(iter(PI.num))
-    if set(x.num) == {pi} and set(x.den) == {ONE}:
-        return x.num[pi] / x.den[ONE]
-    return None
-
-
-def _sine(turns: Fraction) -> Expr:
+def sine(turns: Fraction) -> Expr:
     """The sine of `turns` times pi."""
     turns %= 2
     sign = 1 if turns <= 1 else -1
@@ -310,7 +249,8 @@ def _sine(turns: Fraction) -> Expr:
     return rational(Fraction(sign, 2)) * _rational_power(rational(squared), Fraction(1, 2))
 
 
-def _opaque(name: str, of: list[Expr], number: Callable[..., Any]) -> Expr:
+def opaque(name: str, of: list[Expr], number: Callable[..., Any]) -> Expr:
+    """An atom for a function that has no normal form here: equal only to the same function of equal arguments."""
     key = f"{name}({', '.join(x.key for x in of)})"
     names = {v for x in of for v in x.variables}
 

@@ -82,7 +82,9 @@ def _read(text: str, depth: int) -> Node:
     special = _special(text)
     if special is not None:
         return special
-    text = _unlabelled(text)
+    text = _unlabelled(text).strip()
+    if not text:
+        raise TooHardError("a name without a value")
     matrix = _MATRIX.fullmatch(text)
     if matrix:
         rows = [r for r in re.split(r"\\\\", matrix[1]) if r.strip()]
@@ -95,7 +97,7 @@ def _read(text: str, depth: int) -> Node:
     parts = _split(text, ",")
     if len(parts) > 1:
         return _several([_read(p, depth + 1) for p in parts])
-    if text[0] == "⦃" and text[-1] == "⦄":
+    if text.startswith("⦃") and text.endswith("⦄"):
         inside = text[1:-1].strip()
         return Node("set", tuple(_read(p, depth + 1) for p in _split(inside, ","))) if inside else Node("empty")
     bracketed = _bracketed(text, depth)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from tilth.verify import algebra
+from tilth.verify import algebra, functions
 from tilth.verify.algebra import Expr, TooHardError, rational
 
 MAX_CHARS = 400
@@ -109,8 +109,8 @@ def _split_words(tokens: list[tuple[str, str]]) -> list[tuple[str, str]]:
                 text = text[len(name) :]
                 continue
             letters = _SMALL_WORDS.split(text, maxsplit=1)[0]
-            if _is_word(letters):
-                raise TooHardError(f"the word {letters[:20]}")
+            if not letters or _is_word(letters):
+                raise TooHardError(f"the word {text[:20]}")
             found += [("letter", c) for c in letters]
             text = text[len(letters) :]
     return found
@@ -179,7 +179,7 @@ class _Reader:
             token = self.peek()
             if token == ("sign", "!"):
                 self.take()
-                value = algebra.function("factorial", value)
+                value = functions.function("factorial", value)
             elif token == ("sign", "%"):
                 self.take()
                 value = value / rational(100)
@@ -234,9 +234,9 @@ class _Reader:
         if text in pairs:
             return self.group(text, pairs[text])
         if text in ("⌊", "⌈"):
-            return algebra.function("floor" if text == "⌊" else "ceil", self.group(text, {"⌊": "⌋", "⌈": "⌉"}[text]))
+            return functions.function("floor" if text == "⌊" else "ceil", self.group(text, {"⌊": "⌋", "⌈": "⌉"}[text]))
         if text == "|":
-            return algebra.function("abs", self.group("|", "|"))
+            return functions.function("abs", self.group("|", "|"))
         raise TooHardError(f"unexpected {text}")
 
     def letter(self, name: str) -> Expr:
@@ -294,10 +294,10 @@ class _Reader:
         if name == "exp":
             value = algebra.power(algebra.E, x)
         elif name in ("ln", "log"):
-            value = algebra.logarithm("ln" if base is not None else name, x)
-            value = value if base is None else value / algebra.logarithm("ln", base)
+            value = functions.logarithm("ln" if base is not None else name, x)
+            value = value if base is None else value / functions.logarithm("ln", base)
         else:
-            value = algebra.function(name, x)
+            value = functions.function(name, x)
         return value if exponent is None else algebra.power(value, exponent)
 
     def _bare(self) -> Expr:
