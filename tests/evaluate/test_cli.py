@@ -73,6 +73,6 @@ def test_train_makes_a_model_that_evaluate_takes(
 def test_train_refuses_methods_of_later_and_misspelt_settings(data: Path, tmp_path: Path) -> None:
     words = [str(data), "--model", "nano", "--out", str(tmp_path / "m")]
     with pytest.raises(UsageError, match="not built yet"):
-        call(train, *words, "--method", "dpo")
+        call(train, *words, "--method", "reward")
     with pytest.raises(UsageError, match="did you mean 'max_steps'"):
         call(train, *words, "--method", "sft", "--set", "max_step=3")
