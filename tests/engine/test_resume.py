@@ -82,7 +82,7 @@ def test_ctrl_c_stops_cleanly_and_prints_the_command_that_goes_on(tmp_path: Path
 
 @pytest.mark.parametrize("name", ["slow", "slow-pool"])
 def test_replay_rebuilds_the_dataset_from_the_journal_alone(tmp_path: Path, seeds: Path, name: str) -> None:
-    from tilth.engine.local import replay
+    from tilth.engine.replay import replay
 
     subprocess.run(command(tmp_path, name, "run"), check=True, capture_output=True)
     result = replay(tmp_path / "run", tmp_path / "again")

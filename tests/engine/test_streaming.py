@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-import tilth.engine.local
+import tilth.engine.seeds
 from tilth.cli.main import main
 
 
@@ -42,7 +42,7 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
 def test_a_source_too_large_to_be_read_first_runs_and_resumes_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(tilth.engine.local, "SCAN_BYTES", 1)
+    monkeypatch.setattr(tilth.engine.seeds, "SCAN_BYTES", 1)
     words = ["run", "complete", "--seeds", write(tmp_path / "s.jsonl", 300), "--model", "hostile?kinds=echo"]
     words += ["--out", str(tmp_path / "o"), "--json"]
     main([*words, "--limit", "111"])

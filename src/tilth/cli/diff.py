@@ -51,7 +51,7 @@ def compare(a: Path, b: Path) -> dict[str, Any]:
     """What changed between two run folders: the plan, which rows moved, and what moved each; rows are matched by parents
     and content.
     """
-    from tilth.engine.local import plan_differences
+    from tilth.engine.freeze import plan_differences
 
     left, right = _rows(a), _rows(b)
     moves: Counter[str] = Counter()

@@ -37,8 +37,8 @@ def preview(plan: Plan, out: Path, *, rows: int | None, show: bool, dry: bool, f
 def _dry(plan: Plan, rows: int, json: bool) -> int:
     from itertools import islice
 
-    from tilth.engine.local import Seeds
     from tilth.engine.memory import run_recipe
+    from tilth.engine.seeds import Seeds
 
     recipe = plan.load_recipe()
     unsent = {role: Unsent(role) for role in (*recipe.roles, *recipe.optional_roles)}

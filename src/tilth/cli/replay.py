@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Rebuild and compare."""
-    from tilth.engine.local import replay
+    from tilth.engine.replay import replay
 
     with tempfile.TemporaryDirectory(prefix="tilth-replay-") as scratch:
         out = args.out or Path(scratch) / "run"

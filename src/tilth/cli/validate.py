@@ -20,9 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check it."""
-    from tilth.engine.local import Seeds
     from tilth.engine.plan import Plan
     from tilth.engine.schema import plan_schema
+    from tilth.engine.seeds import Seeds
 
     if args.schema:
         print_json(plan_schema())

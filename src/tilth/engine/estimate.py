@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from tilth.engine.batch import with_journal
-from tilth.engine.local import Result, Seeds, run_plan
+from tilth.engine.local import Result, run_plan
 from tilth.engine.plan import Plan
+from tilth.engine.seeds import Seeds
 from tilth.journal.store import Journal
 from tilth.rows.row import canonical
 

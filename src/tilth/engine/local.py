@@ -6,31 +6,27 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tilth.engine.asking import Asker
-from tilth.engine.plan import EXECUTION, Plan
+from tilth.engine.freeze import freeze, frozen_facts
+from tilth.engine.plan import Plan
 from tilth.engine.progress import Progress
 from tilth.engine.project import count, project
 from tilth.engine.runner import Runner
+from tilth.engine.seeds import Seeds
 from tilth.engine.summary import run_summary, write_minimal_card
-from tilth.errors import TilthError, UsageError
+from tilth.errors import TilthError
 from tilth.journal.budget import Budget, Limits
 from tilth.journal.store import Journal
-from tilth.journal.upkeep import copy_erased
 from tilth.journal.waiting import WaitingList
 from tilth.models.base import Model
 from tilth.recipes.recipe import Recipe
-from tilth.recipes.registry import recipe_version
 from tilth.rows.folder import RunFolder
-from tilth.rows.read import Source, open_source
-from tilth.rows.row import Row, digest, source_id
-
-SCAN_BYTES = 256 * 2**20
-"""Seed files up to this size are read once before the first request, so that a bad line costs nothing."""
+from tilth.rows.row import digest
 
 ROWS_A_REQUEST = 2
 """Seeds in work for each request in flight at an endpoint that bounds itself: the rest wait for retries or run their
@@ -53,32 +49,6 @@ class Result:
     summary: Mapping[str, Any]
     exit_code: int
     error: TilthError | None = None
-
-
-class Seeds:
-    """The seeds of a plan: a file, a folder or one topic."""
-
-    def __init__(self, plan: Plan, recipe: Recipe) -> None:
-        self.total: int | None = None
-        self._source: Source | None = None
-        self._topic: list[Row] = []
-        first = recipe.takes[0].split("|")[0] if recipe.takes else ""
-        self._text_as = first
-        if plan.seeds is None:
-            topic = str(plan.set["topic"])
-            self.hash = digest("topic", topic)
-            self._topic, self.total = [Row({"topic": topic}, source_id(self.hash, 0))], 1
-        else:
-            self._source = open_source(plan.seeds, plan.map)
-            self.hash = self._source.hash
-            if sum(f.stat().st_size for f in self._source.files) <= SCAN_BYTES:
-                self.total = sum(1 for _ in self._source)
-
-    def __iter__(self) -> Iterable[Row]:  # type: ignore[override]
-        for row in self._source if self._source is not None else self._topic:
-            if self._text_as and self._text_as not in row and tuple(row) == ("text",):
-                row = Row({self._text_as: row["text"]}, row.id)
-            yield row
 
 
 def run_plan(
@@ -120,11 +90,11 @@ def run_plan(
     folder = RunFolder(out or plan.default_out())
     created = not folder.path.exists()
     folder.create()
-    frozen = _frozen(recipe, seeds, {r: m.identity for r, m in sorted(models.items())})
+    frozen = frozen_facts(recipe, seeds, {r: m.identity for r, m in sorted(models.items())})
     journal: Journal | None = None
     try:
         journal = Journal(folder.journal)
-        _freeze(folder, plan, frozen, journal)
+        freeze(folder, plan, frozen, journal)
     except TilthError:
         if journal is not None:
             journal.close()
@@ -135,7 +105,9 @@ def run_plan(
         if fork is not None and journal.meta("forked") is None:
             journal.set_meta("forked", {"from": str(fork), "answers": journal.copy_answers(RunFolder(fork).journal)})
         return asyncio.run(
-            _run(plan, recipe, frozen, seeds, models, folder, journal, quiet, journal_only, only=only, close=opened)
+            run_frozen(
+                plan, recipe, frozen, seeds, models, folder, journal, quiet, journal_only, only=only, close=opened
+            )
         )
     finally:
         journal.close()
@@ -157,7 +129,7 @@ def open_models(plan: Plan, recipe: Recipe) -> dict[str, Model]:
     return found
 
 
-async def _run(
+async def run_frozen(
     plan: Plan,
     recipe: Recipe,
     frozen: Mapping[str, Any],
@@ -245,62 +217,6 @@ def _state(runner: Runner, journal: Journal) -> str:
     return "stopped: " + runner.error.found if runner.error is not None else "finished"
 
 
-def _frozen(recipe: Recipe, seeds: Seeds, identities: Mapping[str, str]) -> dict[str, Any]:
-    """The hashes that a run folder remembers."""
-    return {"version": recipe_version(recipe), "seeds": seeds.hash, "models": dict(identities)}
-
-
-def _freeze(folder: RunFolder, plan: Plan, frozen: Mapping[str, Any], journal: Journal) -> None:
-    """Write the plan into a folder where nothing was recorded yet, or insist that it is the one frozen there."""
-    if folder.plan.is_file() and not journal.empty():
-        import yaml
-
-        there = Plan.load(folder.plan)
-        old = yaml.safe_load(folder.plan.read_text(encoding="utf-8")).get("frozen", {})
-        changed = _differences({**there.content(), **old}, {**plan.content(), **frozen})
-        if changed:
-            raise UsageError(
-                "the run folder holds a run of another plan: " + "; ".join(changed), where=str(folder.path),
-                todo=f"choose another --out, and add --fork {folder.path} to reuse its recorded answers",
-            )  # fmt: skip
-    folder.write_text(folder.plan, plan.dump(frozen))
-
-
-def plan_differences(a: str | Path, b: str | Path) -> list[str]:
-    """What differs between the frozen plans of two run folders, in words."""
-    import yaml
-
-    plans = [yaml.safe_load(RunFolder(p).require().plan.read_text(encoding="utf-8")) for p in (a, b)]
-    flat = [
-        {**{k: v for k, v in p.items() if k not in EXECUTION and k != "frozen"}, **p.get("frozen", {})} for p in plans
-    ]
-    return _differences(*flat)
-
-
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    said = {"version": "the method's code changed", "seeds": "the seed file's content changed"}
-    found = []
-    for key in dict.fromkeys([*old, *new]):
-        a, b = old.get(key), new.get(key)
-        if a == b:
-            continue
-        if isinstance(a, Mapping) or isinstance(b, Mapping):
-            a, b = a or {}, b or {}
-            found += [
-                f"{key}.{k}: {_brief(a.get(k))} -> {_brief(b.get(k))}"
-                for k in dict.fromkeys([*a, *b])
-                if a.get(k) != b.get(k)
-            ]
-        else:
-            found.append(said.get(key) or f"{key}: {_brief(a)} -> {_brief(b)}")
-    return found
-
-
-def _brief(value: object) -> str:
-    text = "none" if value is None else str(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
 def _remove(folder: RunFolder) -> None:
     """Take a folder away that was made for a run that could not start."""
     for name in ("tilth.json", "plan.yaml", ".lock", "journal.db", "journal.db-wal", "journal.db-shm"):
@@ -322,49 +238,3 @@ def _signals(runner: Runner) -> Any:
     finally:
         for number in caught:
             loop.remove_signal_handler(number)
-
-
-def replay(path: str | Path, out: str | Path, *, quiet: bool = True) -> Result:
-    """Rebuild a run's dataset from its journal alone into `out`: every row's code runs again over the recorded answers.
-
-    Raises:
-        TilthError: `path` is not a run, or its seeds or code have changed.
-    """
-    there = RunFolder(path).require()
-    plan = replace(Plan.load(there.plan), budget={}, limit=Plan.load(there.plan).limit)
-    recipe = plan.load_recipe()
-    import yaml
-
-    old = yaml.safe_load(there.plan.read_text(encoding="utf-8"))["frozen"]
-    seeds = Seeds(plan, recipe)
-    models: dict[str, Model] = {role: Recorded(identity) for role, identity in old["models"].items()}
-    frozen = _frozen(recipe, seeds, old["models"])
-    changed = _differences({"seeds": old["seeds"]}, {"seeds": seeds.hash})
-    if changed:
-        raise UsageError("cannot replay: " + changed[0], where=str(path), todo="bring the seed file back")
-    folder = RunFolder(out).create()
-    journal = Journal(folder.journal)
-    try:
-        _freeze(folder, plan, frozen, journal)
-        journal.copy_answers(there.journal)
-        copy_erased(journal, there.journal)
-        return asyncio.run(_run(plan, recipe, frozen, seeds, models, folder, journal, quiet, True, close=False))
-    finally:
-        journal.close()
-
-
-class Recorded:
-    """A model that is only a name: its answers stand in the journal."""
-
-    local = True
-
-    def __init__(self, identity: str) -> None:
-        self.identity = identity
-        self.name = identity.rpartition("#")[2] or identity
-
-    async def send(self, request: Any) -> Any:
-        """Never called: a replay answers from the journal alone."""
-        raise NotImplementedError
-
-    async def close(self) -> None:
-        """Nothing to release."""

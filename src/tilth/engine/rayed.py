@@ -17,8 +17,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tilth.engine.local import Result, Seeds, run_plan
+from tilth.engine.local import Result, run_plan
 from tilth.engine.plan import Plan
+from tilth.engine.seeds import Seeds
 from tilth.errors import TilthError, UsageError
 from tilth.journal.store import Journal
 from tilth.rows.folder import RunFolder

@@ -1,0 +1,39 @@
+"""The seeds of a plan: a file, a folder or one topic, as a stream of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tilth.engine.plan import Plan
+from tilth.recipes.recipe import Recipe
+from tilth.rows.read import Source, open_source
+from tilth.rows.row import Row, digest, source_id
+
+SCAN_BYTES = 256 * 2**20
+"""Seed files up to this size are read once before the first request, so that a bad line costs nothing."""
+
+
+class Seeds:
+    """The seeds of a plan: a file, a folder or one topic."""
+
+    def __init__(self, plan: Plan, recipe: Recipe) -> None:
+        self.total: int | None = None
+        self._source: Source | None = None
+        self._topic: list[Row] = []
+        first = recipe.takes[0].split("|")[0] if recipe.takes else ""
+        self._text_as = first
+        if plan.seeds is None:
+            topic = str(plan.set["topic"])
+            self.hash = digest("topic", topic)
+            self._topic, self.total = [Row({"topic": topic}, source_id(self.hash, 0))], 1
+        else:
+            self._source = open_source(plan.seeds, plan.map)
+            self.hash = self._source.hash
+            if sum(f.stat().st_size for f in self._source.files) <= SCAN_BYTES:
+                self.total = sum(1 for _ in self._source)
+
+    def __iter__(self) -> Iterable[Row]:  # type: ignore[override]
+        for row in self._source if self._source is not None else self._topic:
+            if self._text_as and self._text_as not in row and tuple(row) == ("text",):
+                row = Row({self._text_as: row["text"]}, row.id)
+            yield row
