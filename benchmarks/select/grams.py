@@ -14,6 +14,7 @@ import argparse
 import gzip
 import json
 import os
+import sys
 import random
 import time
 from pathlib import Path
@@ -36,7 +37,13 @@ def texts_of(megabytes: int, base: list[str]) -> list[str]:
 def questions() -> tuple[list[str], list[str]]:
     """GSM8K's test and train questions; without TILTH_DATA random texts of a common vocabulary."""
     if "TILTH_DATA" in os.environ:
-        folder = Path(os.environ["TILTH_DATA"]) / "gsm8k"
+        folder = (
+            Path(
+                os.environ.get("TILTH_DATA")
+                or sys.exit("set TILTH_DATA to the folder with the public test data (docs/install.md)")
+            )
+            / "gsm8k"
+        )
         lines = [gzip.decompress((folder / f"{name}.jsonl.gz").read_bytes()).splitlines() for name in ("test", "train")]
         test, train = ([json.loads(line)["question"] for line in part] for part in lines)
         return test, train

@@ -31,7 +31,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--programs", type=int, default=60)
     count = parser.parse_args().programs
-    with gzip.open(Path(os.environ["TILTH_DATA"]) / "humaneval" / "HumanEval.jsonl.gz", "rt") as file:
+    with gzip.open(
+        Path(
+            os.environ.get("TILTH_DATA")
+            or sys.exit("set TILTH_DATA to the folder with the public test data (docs/install.md)")
+        )
+        / "humaneval"
+        / "HumanEval.jsonl.gz",
+        "rt",
+    ) as file:
         table = [json.loads(line) for line in file][:count]
     rows = [
         {
