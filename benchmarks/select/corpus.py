@@ -11,8 +11,8 @@ import gzip
 import importlib
 import json
 import os
-import sys
 import random
+import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def real_texts() -> list[str]:
         return [d for m in modules for v in vars(m).values() if isinstance(d := getattr(v, "__doc__", None), str)]
     data = Path(
         os.environ.get("TILTH_DATA")
-        or sys.exit("set TILTH_DATA to the folder with the public test data (docs/install.md)")
+        or sys.exit("set TILTH_DATA to the folder with the public test data (see CONTRIBUTING.md)")
     )
     with gzip.open(data / "gsm8k" / "train.jsonl.gz", "rt") as file:
         found = [text for line in file for text in (lambda r: (r["question"], r["answer"]))(json.loads(line))]

@@ -14,8 +14,8 @@ import argparse
 import gzip
 import json
 import os
-import sys
 import random
+import sys
 import time
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def questions() -> tuple[list[str], list[str]]:
         folder = (
             Path(
                 os.environ.get("TILTH_DATA")
-                or sys.exit("set TILTH_DATA to the folder with the public test data (docs/install.md)")
+                or sys.exit("set TILTH_DATA to the folder with the public test data (see CONTRIBUTING.md)")
             )
             / "gsm8k"
         )

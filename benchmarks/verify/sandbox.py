@@ -34,7 +34,7 @@ def main() -> None:
     with gzip.open(
         Path(
             os.environ.get("TILTH_DATA")
-            or sys.exit("set TILTH_DATA to the folder with the public test data (docs/install.md)")
+            or sys.exit("set TILTH_DATA to the folder with the public test data (see CONTRIBUTING.md)")
         )
         / "humaneval"
         / "HumanEval.jsonl.gz",
