@@ -266,3 +266,17 @@ def test_the_users_own_wording_is_used_and_is_part_of_the_plan(tmp_path: Path) -
     assert model.asked == ["Solve this: question 0"]
     with pytest.raises(UsageError, match=r"lacks \{problem\}"):
         Plan("rejection-sampling", "x", models={"*": "x"}, prompts={"solve": "no field"}).load_recipe()
+
+
+def test_a_pool_with_another_limit_is_grown_again_from_its_own_seeds(tmp_path: Path) -> None:
+    from tilth.cli.replay import differing
+
+    pool = SLOW.replace(":slow", ":slow-pool")
+    run_plan(plan(tmp_path, pool, limit=4), tmp_path / "out", models={"generator": Echo()}, quiet=True)
+    result = run_plan(plan(tmp_path, pool), tmp_path / "out", models={"generator": Echo()}, quiet=True)
+    run_plan(plan(tmp_path, pool), tmp_path / "fresh", models={"generator": Echo()}, quiet=True)
+    assert result.summary["seeds"]["used"] == 20 and conserved(result.summary)
+    assert differing(tmp_path / "out", tmp_path / "fresh") == []
+    again = Echo()
+    run_plan(plan(tmp_path, pool), tmp_path / "out", models={"generator": again}, quiet=True)
+    assert not again.asked, "a finished pool is left as it is"

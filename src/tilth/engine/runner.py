@@ -158,10 +158,8 @@ class Runner:
         self._settle(Outcome(index, 0, row.id, status, _content(ctx.take(), row, status, why)))  # type: ignore[arg-type]
 
     async def _pool(self, rows: Iterable[Row]) -> None:
-        if 0 in self.journal.finished():
-            return
         try:
-            taken = []
+            taken: list[Row] = []
             for index, row in enumerate(rows):
                 if self.limit is not None and index >= self.limit:
                     break
@@ -171,6 +169,11 @@ class Runner:
                 taken.append(row)
         except TilthError as error:
             self.stop(error)
+            return
+        if self.journal.meta("pool_seeds") not in (None, len(taken)):
+            self.journal.forget_outcomes()  # another limit is another pool: its code runs again over recorded answers
+        self.journal.set_meta("pool_seeds", len(taken))
+        if 0 in self.journal.finished():
             return
         ctx = self._context("pool", 0, None)
         ctx._on_round = lambda harvest, part: self._settle(
