@@ -190,3 +190,29 @@ def test_a_recipe_from_another_package_is_found_by_its_entry_point(
         assert [r["id"] for r in json.loads(capsys.readouterr().out)] == ["theirs"]
     finally:
         RECIPES.__dict__.pop("_paths", None)
+
+
+def test_status_tells_of_a_run_that_was_killed_after_its_last_stop(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tilth.journal import Journal, Outcome
+
+    out = tmp_path / "o"
+    words = [
+        "run",
+        "complete",
+        "--seeds",
+        write(tmp_path, [{"prompt": f"q{i}"} for i in range(4)]),
+        "--model",
+        "hostile?kinds=echo",
+    ]
+    assert main([*words, "--out", str(out), "--limit", "2"]) == 0
+    journal = Journal(out / "journal.db")
+    journal.put_outcome(Outcome(2, 0, "s", "done", {"kept": [[{}, {"level": 5}, []]]}))  # a later session got this far
+    capsys.readouterr()
+    assert main(["status", str(out), "--json"]) == 0
+    assert "another tilth" in json.loads(capsys.readouterr().out)["note"]
+    journal.close()
+    assert main(["status", str(out), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["kept"] == 3 and "run the same command again" in found["state"]

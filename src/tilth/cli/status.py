@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from tilth.cli.common import add_json, print_json
 from tilth.cli.run import story
+
+if TYPE_CHECKING:
+    from tilth.rows.folder import RunFolder
 
 HELP = "How a run stands. Works on running, stopped, killed and finished runs."
 EXAMPLE = "tilth status runs/metamath-1a2b3c4d"
@@ -26,14 +30,13 @@ def run(args: argparse.Namespace) -> int:
     from tilth.rows.folder import RunFolder
 
     folder = RunFolder(args.dir).require()
+    found: dict[str, Any] | None = None
+    note = ""
     if folder.journal.is_file():
         try:
             found = _from_journal(folder)
         except UsageError:
-            found = None
             note = "another tilth works in this folder now; these are the figures of the last stop"
-    else:
-        found, note = None, ""
     if found is None:
         if not folder.summary.is_file():
             raise UsageError(
@@ -56,20 +59,25 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _from_journal(folder: object) -> dict[str, object] | None:
-    """Figures of a run that was killed before it could write its summary; None when the summary is newer."""
+def _from_journal(folder: RunFolder) -> dict[str, Any]:
+    """The summary, or the journal's own figures when a killed run went further than its summary tells.
+
+    Raises:
+        UsageError: another process works in the folder.
+    """
     from tilth.engine.project import count
     from tilth.journal.store import Journal
 
-    summary = folder.summary  # type: ignore[attr-defined]
-    if summary.is_file():
-        return orjson.loads(summary.read_bytes())  # type: ignore[no-any-return]
-    journal = Journal(folder.journal)  # type: ignore[attr-defined]
+    journal = Journal(folder.journal)
     try:
         numbers = count(journal)
         calls, tokens_in, tokens_out, usd = journal.spent()
     finally:
         journal.close()
+    if folder.summary.is_file():
+        summary: dict[str, Any] = orjson.loads(folder.summary.read_bytes())
+        if (summary["candidates"], summary["kept"]) == (numbers.candidates, numbers.kept):
+            return summary
     return {
         "state": "not stopped cleanly: run the same command again to go on",
         "candidates": numbers.candidates,
