@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from tilth.errors import UsageError, did_you_mean
+from tilth.errors import UsageError
+from tilth.worlds.knobs import check_names, read_knobs
 from tilth.worlds.stories import NAMES, THINGS, WORDINGS, Part, Phrase, Story, read_story
 from tilth.worlds.tree import SYMBOLS, Step, apply, rationale, steps
 
@@ -52,9 +53,7 @@ class Knobs:
     without: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        for skill in (*self.skills, *self.without):
-            if skill not in SKILLS:
-                raise UsageError(f"story-arithmetic has no skill '{skill}'", todo=did_you_mean(skill, SKILLS))
+        check_names("story-arithmetic", "skill", (*self.skills, *self.without), SKILLS)
         if not self.steps or any(s not in (1, 2, 3) for s in self.steps):
             raise UsageError(f"steps {list(self.steps)} of story-arithmetic", todo="choose out of 1, 2 and 3")
         if not self.operators or any(o not in SYMBOLS for o in self.operators):
@@ -84,11 +83,7 @@ class StoryArithmetic:
         Raises:
             UsageError: a knob is unknown or wrong, or the knobs leave no new problem.
         """
-        known = [f.name for f in fields(Knobs)]
-        for knob in knobs:
-            if knob not in known:
-                raise UsageError(f"story-arithmetic has no knob '{knob}'", todo=did_you_mean(knob, known))
-        settings, rng = Knobs(**knobs), Random(f"story-arithmetic:{seed}")
+        settings, rng = read_knobs(Knobs, self.id, knobs), Random(f"story-arithmetic:{seed}")
         rows: list[dict[str, Any]] = []
         seen: set[str] = set()
         while len(rows) < n:

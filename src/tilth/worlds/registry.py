@@ -5,7 +5,15 @@ from __future__ import annotations
 from tilth.registry import Registry
 from tilth.worlds.world import World
 
-WORLDS = Registry("worlds", {"story-arithmetic": "tilth.worlds.arithmetic:STORY"})
+WORLDS = Registry(
+    "worlds",
+    {
+        "story-arithmetic": "tilth.worlds.arithmetic:STORY",
+        "rare-wordings": "tilth.worlds.wordings:WORDINGS_WORLD",
+        "invented-policy": "tilth.worlds.policy:POLICY",
+        "quiz": "tilth.worlds.quiz:QUIZ",
+    },
+)
 
 
 def open_world(id: str) -> World:
