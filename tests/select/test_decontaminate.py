@@ -34,6 +34,23 @@ def test_ngram_hits_are_exactly_the_shared_ngrams(bench: list[str], texts: list[
             assert tuple(hit.matched.split()) in grams(text, n) & grams(bench[hit.row], n)
 
 
+LETTERS = st.text(st.sampled_from("aB_9éß日"), min_size=1, max_size=18)
+BETWEEN = st.sampled_from([*map(chr, range(128)), "，", "\u2003", "\u0301", "\U0001f600", "\ud800"])
+
+
+@given(
+    st.lists(st.tuples(LETTERS, BETWEEN), max_size=12), st.lists(st.tuples(LETTERS, BETWEEN), max_size=12), st.data()
+)
+@settings(max_examples=200, deadline=None)
+def test_words_of_any_length_between_any_characters_are_cut_alike(
+    a: list[tuple[str, str]], b: list[tuple[str, str]], data: st.DataObject
+) -> None:
+    cut = data.draw(st.integers(0, len(a)))
+    bench, text = ("".join(map("".join, part)) for part in (a, b[: len(b) // 2] + a[cut:] + b[len(b) // 2 :]))
+    gate = Decontaminator([Benchmark.of("b", [bench])], exact=False, ngrams=[2])
+    assert gate.check([text, text.upper()], compiled=True) == gate.check([text, text.upper()], compiled=False)
+
+
 def test_long_random_texts_give_the_same_hits_on_both_paths() -> None:
     rng = random.Random(0)
     bench = [" ".join(rng.choices("abcdefgh", k=60)) for _ in range(40)]

@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from tilth.select.gram_kernels import contain, index_grams, matches, owners_of, word_codes
+from tilth.select.gram_kernels import PADDING, contain, index_grams, matches, owners_of, word_codes
 from tilth.select.kernels import Bytes, Ids, Ints, WordTable, encode, word_characters, word_ids
 from tilth.select.words import words
 
-BLOCK_CHARACTERS = 1 << 21
+BLOCK_CHARACTERS = 1 << 19
 """Texts are encoded in blocks of this size, so that memory does not grow with the corpus."""
 THREADS = 4
 """At most; encoding holds the interpreter's lock, so more would wait for it."""
@@ -112,12 +112,12 @@ def fold(texts: Sequence[str]) -> tuple[Bytes, Ints, WordTable]:
     Returns:
         The bytes; n + 1 starts (text i ends one byte before start i + 1); which code points are word characters.
     """
-    whole = "\0".join([*texts, ""])
+    whole = "\0".join([*texts, "\0" * PADDING])
     if whole.isascii():
         sizes, buffer = map(len, texts), whole.encode()
     else:
         parts = [t.encode() if t.isascii() else t.lower().encode("utf-8", "surrogatepass") for t in texts]
-        sizes, buffer = map(len, parts), b"\0".join([*parts, b""])
+        sizes, buffer = map(len, parts), b"\0".join([*parts, bytes(PADDING)])
     starts = np.zeros(len(texts) + 1, dtype=np.int64)
     np.cumsum(np.fromiter(sizes, dtype=np.int64, count=len(texts)) + 1, out=starts[1:])
     return np.frombuffer(buffer, dtype=np.uint8), starts, word_characters(0x110000)
