@@ -8,7 +8,8 @@ from tilth.errors import UsageError
 from tilth.models.base import ModelError, Reply
 from tilth.rows.row import Row
 from tilth.verify.asking import ModelAsk
-from tilth.verify.judge import JudgeVerifier, PairwiseVerifier, fence_for
+from tilth.verify.judge import JudgeVerifier, PairwiseVerifier
+from tilth.verify.judging import fence_for
 
 
 class Scripted:

@@ -10,7 +10,10 @@ import pytest
 from tilth.errors import UsageError
 from tilth.models.base import Reply
 from tilth.rows.row import Row
-from tilth.verify.panel import ATTRIBUTES, AttributesVerifier, attributes, bias, rank, without_length
+from tilth.verify.attributes import ATTRIBUTES, AttributesVerifier, attributes
+from tilth.verify.bias import bias, without_length
+from tilth.verify.judging import Asking
+from tilth.verify.ranking import rank
 
 
 class Says:
@@ -67,7 +70,7 @@ def test_k_answers_are_ranked_in_turned_orders_so_that_position_cancels():
 
     assert asyncio.run(rank(Says(by_length), "p", answers)) == [0, 2, 1]
     assert asyncio.run(rank(Says(lambda m: "1 > 2 > 3"), "p", answers)) == [1, 1, 1]
-    assert asyncio.run(rank(Says(lambda m: "no"), "p", answers, retries=0)) is None
+    assert asyncio.run(rank(Says(lambda m: "no"), "p", answers, how=Asking(retries=0))) is None
 
 
 def test_planted_doubles_show_a_judge_that_follows_position_or_length():

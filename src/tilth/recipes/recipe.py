@@ -11,10 +11,11 @@ import inspect
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol, TypeVar, get_type_hints
 
 from tilth.errors import UsageError, did_you_mean
-from tilth.models.base import Message, Reply
+from tilth.models.base import Message, Model, Reply
 from tilth.recipes.prompt import Prompt
 from tilth.rows.lineage import Event, Lineage
 from tilth.rows.row import Row
@@ -42,6 +43,23 @@ class Candidate(Row):
     def __init__(self, columns: Mapping[str, Any], lineage: Lineage, verdicts: tuple[Verdict, ...] = ()) -> None:
         super().__init__(columns, lineage.id)
         self.lineage, self.verdicts = lineage, verdicts
+
+
+@dataclass(frozen=True, slots=True)
+class Artefact:
+    """A folder that a recipe made.
+
+    Args:
+        name: what it is called.
+        key: hash of everything that determines it.
+        path: the folder.
+        value: what making it returned (plain JSON).
+    """
+
+    name: str
+    key: str
+    path: Path
+    value: Any
 
 
 class Context(Protocol):
@@ -136,6 +154,33 @@ class Context(Protocol):
 
     async def step(self, name: str, inputs: Any, fn: Callable[[], Awaitable[Any]]) -> Any:
         """Run `fn` once for these inputs and record its plain-JSON result, so that loops resume."""
+        ...
+
+    async def artefact(self, name: str, inputs: Any, fn: Callable[[Path], Awaitable[Any]]) -> Artefact:
+        """A folder made once in this run, such as a trained model.
+
+        Args:
+            name: what it is called in `DIR/artefacts/`.
+            inputs: plain JSON; everything that determines it.
+            fn: writes into the folder that it is given and returns plain JSON. Killed half-way it is called again, with
+                what it had written still there.
+        """
+        ...
+
+    async def bind(self, role: str, folder: Path) -> Model:
+        """From here on the model in `folder` (inside an artefact) plays `role`, in this scope and later branches.
+
+        Returns:
+            the model, for `play`.
+        """
+        ...
+
+    def play(self, role: str, model: Model) -> Model:
+        """From here on `model` plays `role`, in this scope and later branches: the way back to an earlier model."""
+        ...
+
+    def model(self, role: str) -> Model:
+        """Who plays `role` now: its identity, its folder. Questions go through `ask`, which records them."""
         ...
 
     def map(self, recipe: Recipe, rows: Iterable[Row], **params: Any) -> AsyncIterator[Candidate]:

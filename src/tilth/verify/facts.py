@@ -18,7 +18,7 @@ from tilth.errors import UsageError
 from tilth.rows.row import Row
 from tilth.rows.text import last_assistant
 from tilth.rows.verdict import FAIL, PASS, UNKNOWN, Verdict
-from tilth.verify.judge import _AskingVerifier, _checked, fence_for, shortened
+from tilth.verify.judging import AskingVerifier, checked, fence_for, shortened
 from tilth.verify.parse import label, numbered_items
 from tilth.verify.quotes import find_quote, quotations
 from tilth.verify.verifier import Ask
@@ -128,7 +128,7 @@ def documents(row: Mapping[str, Any]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class FactsVerifier(_AskingVerifier):
+class FactsVerifier(AskingVerifier):
     """A row passes when enough of its completion's claims are supported by its `documents` and none is contradicted.
 
     Quotations in the completion must stand in the documents word for word; this needs no model and is looked at first.
@@ -150,7 +150,7 @@ class FactsVerifier(_AskingVerifier):
     version: ClassVar[str] = VERSION
 
     def __post_init__(self) -> None:
-        _checked(self.id, self.temperature, self.retries, self.parallel)
+        checked(self.id, self.temperature, self.retries, self.parallel)
         if not isinstance(self.least, int | float) or not 0 <= self.least <= 1:
             raise UsageError(f"facts: least={self.least} is not a share", todo="give a number from 0 to 1")
 
@@ -184,7 +184,7 @@ class FactsVerifier(_AskingVerifier):
 
 
 @dataclass(frozen=True, slots=True)
-class SelfCheckVerifier(_AskingVerifier):
+class SelfCheckVerifier(AskingVerifier):
     """A row passes when its completion's sentences agree with other `samples` of answers to the same prompt.
 
     Args:
@@ -202,7 +202,7 @@ class SelfCheckVerifier(_AskingVerifier):
     version: ClassVar[str] = VERSION
 
     def __post_init__(self) -> None:
-        _checked(self.id, self.temperature, self.retries, self.parallel)
+        checked(self.id, self.temperature, self.retries, self.parallel)
 
     def missing(self, row: Mapping[str, Any]) -> str | None:
         """The column that the row lacks, or None."""

@@ -29,7 +29,7 @@ from tilth.rows.text import prompt_text
 from tilth.rows.verdict import PASS, UNKNOWN, Verdict
 from tilth.select.words import normalised
 from tilth.verify.agreement import majority
-from tilth.verify.judge import fence_for
+from tilth.verify.judging import fence_for
 from tilth.verify.parse import label, numbered_items
 from tilth.verify.replies import is_refusal
 

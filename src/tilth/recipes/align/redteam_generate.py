@@ -33,7 +33,7 @@ from tilth.rows.row import Row, digest
 from tilth.rows.text import prompt_text
 from tilth.rows.verdict import FAIL, PASS, UNKNOWN, Verdict
 from tilth.select.novelty import Novelty
-from tilth.verify.judge import fence_for
+from tilth.verify.judging import fence_for
 from tilth.verify.parse import label
 from tilth.verify.replies import is_refusal
 

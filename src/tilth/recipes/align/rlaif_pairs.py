@@ -25,7 +25,7 @@ from tilth.recipes.prompt import Prompt
 from tilth.recipes.recipe import Candidate, Context, recipe
 from tilth.rows.row import Row
 from tilth.rows.text import last_assistant, prompt_text
-from tilth.verify.judge import fence_for
+from tilth.verify.judging import fence_for
 
 TEMPERATURE = 1.0
 """Lee et al. 2023, section 3.1: answers are sampled at temperature 1 (remembered, not re-read)."""

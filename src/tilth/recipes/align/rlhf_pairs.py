@@ -32,7 +32,7 @@ from tilth.rows.row import Row
 from tilth.rows.text import prompt_text
 from tilth.rows.verdict import PASS, UNKNOWN, Verdict
 from tilth.select.words import words
-from tilth.verify.judge import fence_for
+from tilth.verify.judging import fence_for
 
 K = 4
 """Ouyang et al. 2022, section 3.5: 4 to 9 answers a prompt."""

@@ -31,7 +31,7 @@ from tilth.recipes.recipe import Context, recipe
 from tilth.rows.row import Row
 from tilth.rows.text import prompt_text
 from tilth.rows.verdict import FAIL, PASS, UNKNOWN, Verdict
-from tilth.verify.judge import fence_for
+from tilth.verify.judging import fence_for
 from tilth.verify.replies import is_refusal
 
 AGENTS = 9

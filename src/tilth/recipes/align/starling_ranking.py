@@ -29,7 +29,7 @@ from tilth.rows.row import Row
 from tilth.rows.text import prompt_text
 from tilth.rows.verdict import PASS, UNKNOWN, Verdict
 from tilth.select.exact import exact_groups
-from tilth.verify.judge import fence_for
+from tilth.verify.judging import fence_for
 
 K = 7
 """Zhu et al. 2023: seven answers a prompt; 182,954 prompts then make 3,842,034 pairs (arithmetic checked)."""

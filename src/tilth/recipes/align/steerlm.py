@@ -27,7 +27,7 @@ from tilth.recipes.recipe import Candidate, Context, recipe
 from tilth.rows.row import Row
 from tilth.rows.text import last_assistant, turn_text
 from tilth.rows.verdict import PASS, UNKNOWN, Verdict
-from tilth.verify.judge import fence_for
+from tilth.verify.judging import fence_for
 
 ATTRIBUTES = (
     "quality", "toxicity", "humor", "creativity", "helpfulness", "correctness", "coherence", "complexity", "verbosity",

@@ -29,7 +29,7 @@ from tilth.rows.row import Row
 from tilth.rows.verdict import FAIL, PASS, Verdict
 from tilth.select.classify import KINDS, score_texts
 from tilth.select.embed import Embedder, Vectors, open_embedder
-from tilth.verify.judge import fence_for, shortened
+from tilth.verify.judging import fence_for, shortened
 from tilth.verify.parse import final_score
 
 LOW, HIGH = 1, 5

@@ -30,7 +30,7 @@ from tilth.rows.row import Row
 from tilth.rows.verdict import FAIL, PASS, Verdict
 from tilth.select.classify import score_texts
 from tilth.select.near import near_groups
-from tilth.verify.judge import fence_for
+from tilth.verify.judging import fence_for
 from tilth.verify.parse import label
 
 ROUNDS = 4

@@ -33,7 +33,7 @@ from tilth.recipes.text.quotations import Piece, cite, f1
 from tilth.rows.row import Row
 from tilth.rows.verdict import FAIL, PASS, UNKNOWN, Verdict
 from tilth.select.words import normalised, words
-from tilth.verify.judge import fence_for
+from tilth.verify.judging import fence_for
 from tilth.verify.parse import label
 
 CHUNK = 1200

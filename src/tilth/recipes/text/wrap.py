@@ -31,7 +31,7 @@ from tilth.recipes.recipe import Candidate, Context, recipe
 from tilth.rows.row import Row
 from tilth.rows.verdict import FAIL, PASS, Verdict
 from tilth.select.words import words
-from tilth.verify.judge import fence_for
+from tilth.verify.judging import fence_for
 from tilth.verify.replies import ends_whole, is_refusal
 
 CHUNK_TOKENS = 300
