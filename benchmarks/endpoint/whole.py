@@ -3,28 +3,37 @@
     python benchmarks/endpoint/whole.py                                    50 ms, 256 in flight, 4,000 rows, 3 times
     python benchmarks/endpoint/whole.py --latency .5 --in-flight 512       slower answers, more at once
     python benchmarks/endpoint/whole.py --rows 100000 --repeats 1          memory
+    python benchmarks/endpoint/whole.py --faults .1                        ours with and without mixed faults, no others
     python benchmarks/endpoint/whole.py --sdk-python PY                    also the openai package, of another environment
 
 Everything is measured from outside and alike for all clients: the server notes when the first request came and the last
 answer left (rows/s and `first`), the operating system what the process took (CPU, memory, time). CPU excludes start-up:
-that of a run over one row is subtracted. Best of the repeats.
+that of a run over one row is subtracted. Best of the repeats. Under faults, `answers` counts rows kept and `extra` the
+requests beyond one a row for each fault that was planted.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-COLUMNS = ("client", "rows/s", "CPU-s/1,000", "peak MB", "first s", "whole s", "answers", "x bare")
+Row = dict[str, Any]
+
+COLUMNS = ("client", "rows/s", "CPU-s/1,000", "peak MB", "first s", "whole s", "answers", "x first", "extra")
+KINDS = "429,429-after,500,reset,truncated,slow"
+"""Faults of the mixed tenth; `hang` needs a deadline, and is given one by ``--kinds ...,hang --timeout 2``."""
 
 
 def question(index: int) -> str:
@@ -74,31 +83,39 @@ async def _work(ask: Any, seeds: str, out: str, in_flight: int) -> None:
         await asyncio.gather(*(worker() for _ in range(in_flight)))
 
 
-def words_of(client: str, python: str, url: str, seeds: Path, out: Path, in_flight: int) -> list[str]:
+def words_of(client: str, python: str, url: str, seeds: Path, out: Path, arguments: argparse.Namespace) -> list[str]:
     """The command line of a client."""
-    if client == "tilth":
-        words = [python, "-m", "tilth", "run", "complete", "--seeds", str(seeds), "--model", f"{url}#m"]
-        return [*words, "--set", "temperature=0.7", "--concurrency", str(in_flight), "--out", str(out), "--json"]
-    return [python, __file__, "--client", client, url, str(seeds), str(out), str(in_flight)]
+    in_flight = str(arguments.in_flight)
+    if client != "tilth":
+        return [python, __file__, "--client", client, url, str(seeds), str(out), in_flight]
+    plan = out.with_suffix(".yaml")
+    model = {"spec": f"{url}#m"} | ({"timeout": arguments.timeout} if arguments.timeout else {})
+    plan.write_text(json.dumps({"recipe": "complete", "seeds": str(seeds), "models": {"*": model}}))
+    words = [python, "-m", "tilth", "run", str(plan), "--set", "temperature=0.7"]
+    return [*words, "--concurrency", in_flight, "--out", str(out), "--json"]
 
 
-def once(words: list[str], url: str) -> dict[str, float]:
+def once(words: list[str], url: str, rows: int) -> dict[str, float]:
     """One run of a client: its own figures and the server's."""
     before = stats(url)
     began = time.time()
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    assert process.stderr is not None
-    said = process.stderr.read()
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    printed, said = process.stdout, process.stderr
+    assert printed is not None and said is not None
+    summary, problem = printed.read(), said.read()
     _, status, usage = os.wait4(process.pid, 0)
     whole = time.time() - began
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        sys.exit(f"{' '.join(words)} failed:\n{said.decode()[-2000:]}")
+        sys.exit(f"{' '.join(words)} failed:\n{problem.decode()[-2000:]}")
     after = stats(url)
-    answers = after["answered"] - before["answered"]
+    faults = sum(after["faults"][k] - before["faults"].get(k, 0) for k in after["faults"] if k != "slow")
+    extra = after["requests"] - before["requests"] - rows
     return {
-        "answers": answers, "rate": answers / max(1e-9, after["last_at"] - after["first_at"]), "whole": whole,
+        "answers": json.loads(summary)["kept"] if summary else after["answered"] - before["answered"],
+        "rate": rows / max(1e-9, after["last_at"] - after["first_at"]), "whole": whole,
         "first": after["first_at"] - began, "cpu": usage.ru_utime + usage.ru_stime, "rss": usage.ru_maxrss / 1024,
+        "extra": extra / faults if faults else float(extra),
     }  # fmt: skip
 
 
@@ -115,32 +132,49 @@ def write_seeds(path: Path, rows: int) -> Path:
     return path
 
 
-def measure(client: str, python: str, arguments: argparse.Namespace, scratch: Path) -> dict[str, Any]:
-    """A client's best figures over the repeats."""
-    words = [sys.executable, "-m", "tilth.models.testserver", "--latency", str(arguments.latency)]
-    server = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-    assert server.stdout is not None
-    url = json.loads(server.stdout.readline())["url"]
+@contextlib.contextmanager
+def server(latency: float, *more: str) -> Iterator[str]:
+    """A test server in a process of its own; gives its URL."""
+    words = [sys.executable, "-m", "tilth.models.testserver", "--latency", str(latency), *more]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
     try:
-        one = write_seeds(scratch / "one.jsonl", 1)
-        many = write_seeds(scratch / "many.jsonl", arguments.rows)
-        start_up = min(
-            once(words_of(client, python, url, one, scratch / f"{client}-one-{i}", arguments.in_flight), url)["cpu"]
-            for i in range(2)
-        )
-        runs = [
-            once(words_of(client, python, url, many, scratch / f"{client}-{i}", arguments.in_flight), url)
-            for i in range(arguments.repeats)
-        ]
+        yield json.loads(process.stdout.readline())["url"]
     finally:
-        server.terminate()
-        server.wait()
-    return {
-        "client": client, "rows/s": max(r["rate"] for r in runs),
-        "CPU-s/1,000": (min(r["cpu"] for r in runs) - start_up) / arguments.rows * 1000,
-        "peak MB": max(r["rss"] for r in runs), "first s": min(r["first"] for r in runs),
-        "whole s": min(r["whole"] for r in runs), "answers": min(r["answers"] for r in runs),
-    }  # fmt: skip
+        process.terminate()
+        process.wait()
+
+
+def measure(cases: Sequence[tuple[str, str, str, str]], arguments: argparse.Namespace, scratch: Path) -> list[Row]:
+    """Every case's figures over the repeats, which take turns.
+
+    Args:
+        cases: name, client, Python and URL.
+        arguments: see `main`.
+        scratch: an empty folder.
+    """
+    one, many = write_seeds(scratch / "one.jsonl", 1), write_seeds(scratch / "many.jsonl", arguments.rows)
+    start_up: dict[str, float] = {}
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name, *_ in cases}
+    for i in range(arguments.repeats):
+        for name, client, python, url in cases:
+            out = scratch / f"{name}-{i}".replace(" ", "-")
+            cpu = once(words_of(client, python, url, one, out.with_name(f"{out.name}-one"), arguments), url, 1)["cpu"]
+            start_up[name] = min(start_up.get(name, cpu), cpu)
+            runs[name].append(once(words_of(client, python, url, many, out, arguments), url, arguments.rows))
+    return [
+        {
+            "client": name, "rows/s": max(r["rate"] for r in found),
+            "CPU-s/1,000": (min(r["cpu"] for r in found) - start_up[name]) / arguments.rows * 1000,
+            "peak MB": max(r["rss"] for r in found), "first s": min(r["first"] for r in found),
+            "whole s": min(r["whole"] for r in found), "answers": min(r["answers"] for r in found),
+            "x first": statistics.median(
+                r["rate"] / first["rate"] for r, first in zip(found, runs[cases[0][0]], strict=True)
+            ),
+            "extra": max(r["extra"] for r in found),
+        }
+        for name, found in runs.items()
+    ]  # fmt: skip
 
 
 def main() -> None:
@@ -151,6 +185,9 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=4000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--sdk-python", default="", help="a Python that has the openai package")
+    parser.add_argument("--faults", type=float, default=0.0, help="share of faulty answers: ours with and without")
+    parser.add_argument("--kinds", default=KINDS)
+    parser.add_argument("--timeout", type=float, default=0.0, help="seconds for one attempt of ours")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--client", nargs=5, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -158,14 +195,18 @@ def main() -> None:
         name, url, seeds, out, in_flight = arguments.client
         asyncio.run({"bare": bare, "sdk": sdk}[name](url, seeds, out, int(in_flight)))
         return
-    clients = [("bare", sys.executable), ("tilth", sys.executable)]
-    if arguments.sdk_python:
-        clients.append(("sdk", arguments.sdk_python))
-    table: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as scratch:
-        for client, python in clients:
-            found = measure(client, python, arguments, Path(scratch))
-            table.append({**found, "x bare": found["rows/s"] / (table[0]["rows/s"] if table else found["rows/s"])})
+    with tempfile.TemporaryDirectory() as scratch, server(arguments.latency) as url, contextlib.ExitStack() as more:
+        cases = [("tilth", "tilth", sys.executable, url)]
+        if arguments.faults:
+            words = ("--faults", str(arguments.faults), "--kinds", arguments.kinds)
+            cases.append(
+                ("under faults", "tilth", sys.executable, more.enter_context(server(arguments.latency, *words)))
+            )
+        else:
+            cases.insert(0, ("bare", "bare", sys.executable, url))
+        if arguments.sdk_python:
+            cases.append(("sdk", "sdk", arguments.sdk_python, url))
+        table = measure(cases, arguments, Path(scratch))
     if arguments.json:
         print(json.dumps(table))
         return

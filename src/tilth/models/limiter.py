@@ -40,14 +40,21 @@ class Limiter:
         self._done = self._refused = 0
         self._halved_at = 0.0
 
-    async def acquire(self) -> float:
-        """Wait for a free place; returns the time (`time.monotonic`) at which it was given."""
+    async def acquire(self, *, first: bool = False) -> float:
+        """Wait for a free place; returns the time (`time.monotonic`) at which it was given.
+
+        Args:
+            first: stand at the head of the queue, as a retry does that has waited before.
+        """
         now = time.monotonic()
         if self.in_flight < self.bound and now >= self.resume_at and not self._waiting:
             self.in_flight += 1
             return now
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(place)
+        if first:
+            self._waiting.appendleft(place)
+        else:
+            self._waiting.append(place)
         self._admit()
         try:
             await place

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, KeysView, Mapping
 from typing import Any
 
 import orjson
@@ -63,6 +63,21 @@ class Row(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._columns)
+
+    def __contains__(self, column: object) -> bool:
+        return column in self._columns
+
+    def get(self, column: str, default: Any = None) -> Any:
+        """The value of a column, or `default` (as `Mapping.get`, at a dictionary's speed)."""
+        return self._columns.get(column, default)
+
+    def keys(self) -> KeysView[str]:
+        """The columns' names, in order."""
+        return self._columns.keys()
+
+    def items(self) -> ItemsView[str, Any]:
+        """The columns, in order."""
+        return self._columns.items()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Row) and self.id == other.id and self._columns == other._columns
