@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, NoReturn
 
+from tilth.engine.workshop import Workshop
 from tilth.errors import BudgetError, UsageError
 from tilth.journal.budget import Budget
 from tilth.journal.keys import SHARED, request_hash, request_key
@@ -43,6 +45,7 @@ class Asker:
         concurrency: requests in flight at most.
         prices: user's price table, see `tilth.models.prices`.
         journal_only: answer from the journal alone; a miss is a `ModelError` (replay).
+        folder: where artefacts are made; a folder of their own that goes with the process when not given.
     """
 
     def __init__(
@@ -54,11 +57,13 @@ class Asker:
         concurrency: int = 64,
         prices: Mapping[str, Any] | None = None,
         journal_only: bool = False,
+        folder: Path | None = None,
     ) -> None:
         self.models, self.journal, self.budget = models, journal, budget
+        self.journal_only, self.workshop = journal_only, Workshop(folder)
         self.waiting = WaitingList(journal)
         self.counts = Counts()
-        self._prices, self._journal_only = prices, journal_only
+        self._prices = prices
         self._slots = asyncio.Semaphore(concurrency)
         self._settled = asyncio.Condition()
         self._flights: dict[str, asyncio.Future[Reply]] = {}
@@ -86,6 +91,7 @@ class Asker:
         index: int,
         draws: dict[bytes, int],
         row: Mapping[str, Any],
+        model: Model | None = None,
         system: str | None = None,
         schema: Mapping[str, Any] | None = None,
         tools: Sequence[Mapping[str, Any]] = (),
@@ -99,8 +105,9 @@ class Asker:
             index: index of the seed.
             draws: how often each request was asked in this scope; updated.
             row: the seed's columns, for doubles.
+            model: who answers, where it is not the one bound to the role.
         """
-        model = self.model(role)
+        model = model or self.model(role)
         turns = as_messages(messages, system)
         scope = SHARED if shared else scope
         base = request_hash(model.identity, turns, sampling, schema, tools, scope)
@@ -134,7 +141,7 @@ class Asker:
         self.counts.cached += len(found)
         replies = {i: _reply(r, keys[i], r.get("by", model.identity)) for i, r in found.items()}
         missing = [i for i in range(len(keys)) if i not in found]
-        if missing and self._journal_only:
+        if missing and self.journal_only:
             raise ModelError(f"the journal has no answer to this request ({keys[missing[0]]})")
         if missing and getattr(model, "waits", False):
             self._wait(model, request, keys, missing, scope, seed)

@@ -6,13 +6,15 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 from tilth.engine.asking import Asker
+from tilth.engine.workshop import Late
 from tilth.errors import UsageError
-from tilth.models.base import Message, Reply, Waiting
+from tilth.models.base import Message, Model, ModelError, Reply, Waiting
 from tilth.recipes.prompt import Prompt
-from tilth.recipes.recipe import Candidate, Recipe, Skip
+from tilth.recipes.recipe import Artefact, Candidate, Recipe, Skip
 from tilth.rows.lineage import Event, Lineage, involvement_level
 from tilth.rows.row import Row, digest, made_id
 from tilth.rows.verdict import Verdict
@@ -73,6 +75,8 @@ class ScopeContext:
         self.roles = frozenset(asker.models)
         self._rounds = 0
         self._root = scope
+        self._bound: dict[str, Model] = {}
+        self._parent: ScopeContext | None = None
 
     # -- asking
     async def ask(self, role: str, messages: str | Sequence[Message], **options: Any) -> Reply:
@@ -90,6 +94,7 @@ class ScopeContext:
             index=self.index,
             draws=self._draws,
             row=self.row or {},
+            model=self._playing(role),
             **options,
         )
         self.harvest.replies.extend(replies)
@@ -203,7 +208,7 @@ class ScopeContext:
             self.recipe, self.version, self.asker, seed=self.seed, scope=scope, index=self.index, row=row,
             prompts=self._prompts,
         )  # fmt: skip
-        child._root = self._root
+        child._root, child._parent, child.roles = self._root, self, self.roles
         return child
 
     async def each(self, items: Iterable[T], fn: Callable[[T, Any], Awaitable[R]], *, name: str = "each") -> list[R]:
@@ -247,6 +252,57 @@ class ScopeContext:
             self.asker.journal.put_step(key, self.scope, name, value)
         return value
 
+    async def artefact(self, name: str, inputs: Any, fn: Callable[[Path], Awaitable[Any]]) -> Artefact:
+        """See `Context.artefact`."""
+        workshop, journal = self.asker.workshop, self.asker.journal
+        key = digest("artefact", self.scope, self.seed, name, inputs)
+        place, value = workshop.place(name, key), journal.step(key)
+        if value is None or not (place.is_dir() or self.asker.journal_only):
+            if self.asker.journal_only:
+                raise ModelError(f"the journal has no artefact '{name}' made from these inputs")
+            aside = workshop.open_aside(place)
+            workshop.doing = name
+            try:
+                value = {"value": await fn(aside)}
+            finally:
+                workshop.doing = ""
+            workshop.close_aside(aside, place)
+            journal.put_step(key, self.scope, name, value)
+        return Artefact(name, key, place, value["value"])
+
+    async def bind(self, role: str, folder: Path) -> Model:
+        """See `Context.bind`."""
+        path = folder.relative_to(self.asker.workshop.root).as_posix() if folder.is_absolute() else str(folder)
+
+        async def open_once() -> Any:
+            from tilth.models.spec import open_folder
+
+            return {"identity": open_folder(self.asker.workshop.root / path).identity}
+
+        identity = (await self.step("bind", path, open_once))["identity"]
+        return self.play(role, Late(identity, self.asker.workshop.root / path))
+
+    def play(self, role: str, model: Model) -> Model:
+        """See `Context.play`."""
+        self._bound[role] = model
+        self.roles |= {role}
+        if self.scope == self._root:
+            bound = dict(self.asker.journal.meta("bound") or {})
+            bound[role] = {"identity": model.identity, "folder": self.asker.workshop.named(model)}
+            self.asker.journal.set_meta("bound", bound)
+        return model
+
+    def model(self, role: str) -> Model:
+        """See `Context.model`."""
+        return self._playing(role) or self.asker.model(role)
+
+    def _playing(self, role: str) -> Model | None:
+        """The model bound to `role` in this scope or the nearest around it."""
+        scope: ScopeContext | None = self
+        while scope is not None and role not in scope._bound:
+            scope = scope._parent
+        return scope._bound[role] if scope is not None else None
+
     async def map(self, recipe: Recipe, rows: Iterable[Row], **params: Any) -> AsyncIterator[Candidate]:
         """See `Context.map`."""
         from tilth.recipes.registry import recipe_version
@@ -256,6 +312,7 @@ class ScopeContext:
                 recipe, recipe_version(recipe), self.asker, seed=self.seed, scope=f"{self.scope}/{recipe.id}/{row.id}",
                 index=self.index, row=row, prompts=self._prompts,
             )  # fmt: skip
+            inner._parent, inner.roles = self, self.roles
             async for item in recipe.fn(row, inner, **recipe.settings(params)):
                 yield inner._candidate(item, ())
             self.harvest.dropped += inner.take().dropped

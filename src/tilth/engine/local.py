@@ -153,7 +153,15 @@ async def run_frozen(
         requests=int(journal.meta("sent") or calls),
         seconds=before,
     )
-    asker = Asker(models, journal, budget, concurrency=plan.concurrency, prices=plan.prices, journal_only=journal_only)
+    asker = Asker(
+        models,
+        journal,
+        budget,
+        concurrency=plan.concurrency,
+        prices=plan.prices,
+        journal_only=journal_only,
+        folder=folder.path,
+    )
     if any(getattr(model, "waits", False) for model in models.values()):
         WaitingList(journal).anew()
     todo = seeds.total if plan.limit is None or seeds.total is None else min(plan.limit, seeds.total)

@@ -26,7 +26,9 @@ class Progress:
         self._start = self._last = time.monotonic()
         self._shown = False
 
-    def tick(self, done: int, kept: int, dropped: int, failed: int, *, tokens: int = 0, usd: float = 0.0) -> None:
+    def tick(
+        self, done: int, kept: int, dropped: int, failed: int, *, tokens: int = 0, usd: float = 0.0, doing: str = ""
+    ) -> None:
         """Show the state if it is time to."""
         now = time.monotonic()
         if self.quiet or now - self._last < (REFRESH_SECONDS if self._live else LINE_SECONDS):
@@ -37,7 +39,7 @@ class Progress:
         of = f"/{self.total}" if self.total else ""
         bill = f", ${usd:.2f}" if usd else ""
         text = f"{done}{of} seeds, {kept} kept, {dropped} dropped, {failed} failed"
-        text += f", {rate:.1f}/s{left}, {tokens:,} tokens{bill}"
+        text += f", {rate:.1f}/s{left}, {tokens:,} tokens{bill}" + (f"; making {doing}" if doing else "")
         self._stream.write(f"\r\x1b[K{text}" if self._live else f"{text}\n")
         self._stream.flush()
         self._shown = True

@@ -232,7 +232,15 @@ class Runner:
             except TilthError as error:
                 self.stop(error)
             t, c = self.tally, self.asker.counts
-            self._progress.tick(t.done, t.kept, t.dropped, t.failed, tokens=c.input + c.output, usd=c.usd)
+            self._progress.tick(
+                t.done,
+                t.kept,
+                t.dropped,
+                t.failed,
+                tokens=c.input + c.output,
+                usd=c.usd,
+                doing=self.asker.workshop.doing,
+            )
 
 
 def failure(error: Exception, recipe: Recipe) -> str:

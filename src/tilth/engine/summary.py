@@ -91,6 +91,7 @@ def run_summary(
             "version": frozen["version"],
         },
         "models": dict(frozen["models"]),
+        "bound": dict(asker.journal.meta("bound") or {}),
         "seeds_hash": frozen["seeds"],
         "plan": plan.content(),
         "tilth": __version__,

@@ -19,6 +19,8 @@ from tilth.models.nano_llama import Answer, Job, Llama, job_key
 from tilth.models.nano_tokenizer import Tokenizer
 
 SHIPPED = Path(__file__).with_name("nano_weights")
+STUDENT = Path(__file__).with_name("student_weights")
+"""A shipped beginner of the same kind, which can only add: for trainings, and as the target of loops."""
 GATHER = 0.002
 """Seconds without a new request after which the waiting ones are answered."""
 MAX_TOKENS = 64
@@ -43,7 +45,7 @@ class Nano:
     local = True
 
     def __init__(self, folder: str | Path | None = None, name: str = "") -> None:
-        path = Path(folder) if folder else SHIPPED
+        path = self.folder = Path(folder) if folder else SHIPPED
         self.llama, self.tokenizer = Llama.load(path), Tokenizer.load(path)
         digest = hashlib.blake2b(digest_size=16)
         for file in _FILES:

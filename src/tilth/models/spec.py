@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
-from tilth.errors import UsageError, did_you_mean
+from tilth.errors import InputError, UsageError, did_you_mean
 from tilth.models.base import Model
 from tilth.registry import Registry
 
@@ -94,6 +94,24 @@ def open_model(spec: str, *, map: Mapping[str, str] | None = None, settings: Map
     parsed = parse_spec(spec, map=map, settings=settings)
     make: Callable[[Spec], Model] = MODELS.load(parsed.kind)
     return make(parsed)
+
+
+def open_folder(folder: str | Path) -> Model:
+    """The model in a folder: ``nano:`` where the folder holds a model of that kind, which needs no torch, else ``hf:``.
+
+    Raises:
+        UsageError: there is no folder, or what it needs is not installed.
+        InputError: it cannot be read.
+    """
+    from tilth.models.nano import Nano
+
+    if not Path(folder).is_dir():
+        raise UsageError(f"no folder '{folder}'", todo="name a model folder")
+    try:
+        model: Model = Nano(folder)
+    except (InputError, OSError, KeyError, ValueError, TypeError):
+        return open_model(f"hf:{folder}")
+    return model
 
 
 def open_bound(bound: str | Mapping[str, Any], *, map: Mapping[str, str] | None = None, **settings: Any) -> Model:
@@ -186,10 +204,13 @@ def _typed(value: Any, default: T, where: str) -> T:
 
 
 def open_nano(spec: Spec) -> Model:
-    """``nano`` (the embedded toy model) or ``nano:FOLDER`` (one of its kind, trained further)."""
-    from tilth.models.nano import Nano
+    """``nano`` (the embedded toy model), ``nano:student`` (a beginner) or ``nano:FOLDER`` (one trained further)."""
+    from tilth.models.nano import STUDENT, Nano
 
     spec.options({})
+    if spec.rest == "student":
+        student: Model = Nano(STUDENT, "nano:student")
+        return student
     if spec.rest and not Path(spec.rest).is_dir():
         raise UsageError(f"no folder '{spec.rest}'", where=spec.text, todo="write nano, or nano:FOLDER")
     model: Model = Nano(spec.rest or None)

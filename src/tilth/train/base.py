@@ -10,14 +10,13 @@ from typing import Any
 import orjson
 
 from tilth.errors import UsageError
-from tilth.models.nano import SHIPPED
+from tilth.models.nano import SHIPPED, STUDENT
 from tilth.models.nano_llama import read_safetensors
 from tilth.models.nano_tokenizer import Tokenizer
 from tilth.rows.row import digest
 
 LARGEST = 5_000_000
 """Parameters up to which a plain loop on one core is the right tool (1.9 times as fast as TRL there)."""
-STUDENT = Path(__file__).with_name("student_weights")
 _VOCABULARY = 8_000
 
 
