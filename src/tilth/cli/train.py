@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-HELP = "train a small model on rows"
+HELP = "train a model on rows"
 EXAMPLE = "tilth train runs/kept --method sft --model nano --out models/mine --set max_steps=400"
 
 
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model",
         required=True,
         metavar="SPEC",
-        help="what to start from: nano, nano:student, nano:scratch, or a folder",
+        help="what to start from: nano, nano:student, nano:scratch, a folder, or hf:OWNER/NAME",
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="model folder to write; transformers opens it")
     add_columns(parser)
@@ -34,43 +34,36 @@ def run(args: argparse.Namespace) -> int:
 
     from tilth.cli.common import parse_settings, print_json, say
     from tilth.rows.read import parse_map, read_rows
-    from tilth.train.config import PreferenceConfig, SFTConfig, check_method, need_torch
+    from tilth.train.config import need_torch
+    from tilth.train.engine import choose, plain_config, train
 
-    check_method(args.method)
     settings = parse_settings(args.set)
-    losses = {"dpo": "sigmoid", "ipo": "ipo", "kto": "kto"}
-    config = (
-        SFTConfig.of(settings)
-        if args.method == "sft"
-        else PreferenceConfig.of({"loss_type": losses[args.method], **settings})
-    )
+    engine = choose(args.method, args.model, settings)
+    if engine.name == "plain":
+        plain_config(args.method, settings)
     need_torch()
-    from tilth.train.plain import sft
-    from tilth.train.preference import prefer
-
     rows = list(read_rows(args.file, parse_map(args.map)))
+    say(f"trainer: {engine.name} ({engine.why})")
 
     def tell(step: int, loss: float) -> None:
         if sys.stderr.isatty() and step % 20 == 0:
-            print(f"\rstep {step:,} of {config.max_steps:,}  loss {loss:.3f} ", end="", file=sys.stderr, flush=True)
+            print(f"\rstep {step:,}  loss {loss:.3f} ", end="", file=sys.stderr, flush=True)
 
-    if isinstance(config, PreferenceConfig):
-        done = prefer(rows, Path(args.out), base=args.model, config=config, tell=tell)
-    else:
-        done = sft(rows, Path(args.out), base=args.model, config=config, tell=tell)
+    done = train(rows, Path(args.out), method=args.method, base=args.model, settings=settings, tell=tell)
     if sys.stderr.isatty():
         say()
     result = {
         "folder": str(done.folder), "rows": done.rows, "tokens": done.tokens, "parameters": done.parameters,
         "losses": done.losses, "cpu_seconds": done.seconds, "trained_now": done.fresh, "method": args.method,
-        "base": args.model, "config": config.as_dict(),
+        "base": args.model, "trainer": done.engine, "steps": done.steps, "config": done.config,
     }  # fmt: skip
     if args.json:
         print_json(result)
         return 0
     if not done.fresh:
         say("this training was already finished; nothing to do")
-    print(f"{done.folder}: {done.parameters:,} parameters, {done.rows:,} rows, {config.max_steps:,} steps")
+    print(f"{done.folder}: {done.parameters:,} parameters, {done.rows:,} rows, {done.steps:,} steps")
     print(f"loss {done.losses[0]:.3f} -> {done.losses[-1]:.3f} in {done.seconds:.0f} CPU s")
-    print(f"next: tilth evaluate --model nano:{done.folder} --data TEST.jsonl")
+    kind = "nano" if engine.name == "plain" else "hf"
+    print(f"next: tilth evaluate --model {kind}:{done.folder} --data TEST.jsonl")
     return 0

@@ -8,14 +8,17 @@ from tilth.lazy import face
 
 if TYPE_CHECKING:
     from tilth.train.arms import ArmResult, train_arms
-    from tilth.train.config import PreferenceConfig, SFTConfig
+    from tilth.train.config import PreferenceConfig, RewardConfig, SFTConfig
+    from tilth.train.engine import train
     from tilth.train.plain import Trained, sft
     from tilth.train.preference import prefer
 
 _HOMES = {
     "ArmResult": "arms", "train_arms": "arms", "PreferenceConfig": "config", "SFTConfig": "config", "Trained": "plain",
-    "sft": "plain", "prefer": "preference",
+    "sft": "plain", "prefer": "preference", "train": "engine", "RewardConfig": "config",
 }  # fmt: skip
-__all__ = ["ArmResult", "PreferenceConfig", "SFTConfig", "Trained", "prefer", "sft", "train_arms"]
+__all__ = [
+    "ArmResult", "PreferenceConfig", "RewardConfig", "SFTConfig", "Trained", "prefer", "sft", "train", "train_arms",
+]  # fmt: skip
 
 __getattr__ = face(__name__, _HOMES)

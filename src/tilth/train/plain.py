@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -20,8 +20,8 @@ from tilth.errors import DiskError, InputError, UsageError
 from tilth.models.nano_llama import safetensors_bytes
 from tilth.models.nano_tokenizer import Tokenizer
 from tilth.rows.row import digest
-from tilth.rows.text import last_assistant, prompt_text
 from tilth.train.base import Base, open_base
+from tilth.train.columns import completion_of
 from tilth.train.config import SFTConfig, need_torch
 
 if TYPE_CHECKING:
@@ -48,6 +48,9 @@ class Trained:
         seconds: CPU seconds of this process spent in the loop; those of an interrupted part included.
         parameters: how many the model has.
         fresh: whether the loop ran now, or the same training had already been finished.
+        engine: ``plain`` or ``trl``.
+        steps: optimiser steps.
+        config: every setting of the training.
     """
 
     folder: Path
@@ -57,6 +60,9 @@ class Trained:
     seconds: float
     parameters: int
     fresh: bool = True
+    engine: str = "plain"
+    steps: int = 0
+    config: Mapping[str, Any] = field(default_factory=dict)
 
 
 def sft(
@@ -88,7 +94,7 @@ def sft(
     """
     need_torch()
     config, folder = config or SFTConfig(), Path(out)
-    texts = [_texts(row, i) for i, row in enumerate(rows)]
+    texts = [completion_of(row, i) for i, row in enumerate(rows)]
     if not texts:
         raise InputError("no rows to train on", todo="give at least one row with prompt and completion")
     start = open_base(base, (t for pair in texts for t in pair))
@@ -126,9 +132,9 @@ def train_folder(
     import torch
 
     fingerprint = digest(start.fingerprint, [list(t) for t in texts], config.as_dict(), half, 1)
-    finished = _finished(folder, fingerprint)
-    if finished:
-        return finished
+    done = finished(folder, fingerprint)
+    if done:
+        return done
     torch.set_num_threads(1)
     lengths, objective = prepare(model)
     aside = folder.with_name(f".{folder.name}.training")
@@ -141,19 +147,7 @@ def train_folder(
         raise DiskError(
             f"cannot write ({error.strerror})", where=str(folder), todo="free space, then run it again"
         ) from error
-    return _trained(folder, record)
-
-
-def _texts(row: Mapping[str, Any], index: int) -> tuple[str, str]:
-    prompt, completion = prompt_text(row), last_assistant(row)
-    if prompt is None or not completion:
-        missing = "prompt" if prompt is None else "completion"
-        raise InputError(
-            f"no text in column '{missing}'",
-            where=f"row {index + 1}",
-            todo=f"rename a column with --map {missing}=NAME",
-        )
-    return prompt, completion
+    return trained(folder, record)
 
 
 def encode(texts: Sequence[tuple[str, str]], tokenizer: Tokenizer, positions: int) -> list[Pair]:
@@ -345,7 +339,12 @@ def _write(
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def _finished(folder: Path, fingerprint: str) -> Trained | None:
+def finished(folder: Path, fingerprint: str) -> Trained | None:
+    """The training that `folder` holds, when its fingerprint is that; None where there is nothing.
+
+    Raises:
+        UsageError: the folder holds something else.
+    """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return None
     try:
@@ -360,10 +359,12 @@ def _finished(folder: Path, fingerprint: str) -> Trained | None:
             where=str(folder),
             todo="choose another --out",
         )
-    return _trained(folder, record, fresh=False)
+    return trained(folder, record, fresh=False)
 
 
-def _trained(folder: Path, record: Mapping[str, Any], fresh: bool = True) -> Trained:
+def trained(folder: Path, record: Mapping[str, Any], fresh: bool = True) -> Trained:
+    """What a folder's record says."""
     return Trained(
-        folder, record["losses"], record["rows"], record["tokens"], record["seconds"], record["parameters"], fresh
-    )
+        folder, record["losses"], record["rows"], record["tokens"], record["seconds"], record["parameters"], fresh,
+        record.get("engine", "plain"), record.get("steps") or record["config"]["max_steps"], record["config"],
+    )  # fmt: skip

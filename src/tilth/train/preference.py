@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tilth.errors import InputError
-from tilth.rows.text import last_assistant, prompt_text, turn_text
 from tilth.train.base import open_base
+from tilth.train.columns import preference_of, unpaired_of
 from tilth.train.config import PreferenceConfig, need_torch
 from tilth.train.plain import Objective, Pair, Trained, encode, start_model, tensors, train_folder
 
@@ -53,7 +53,12 @@ def prefer(
     """
     need_torch()
     config = config or PreferenceConfig()
-    texts = _unpaired(rows) if config.loss_type == "kto" else [_pair(row, i) for i, row in enumerate(rows)]
+    texts: list[Texts]
+    if config.loss_type == "kto":
+        unpaired = [item for i, row in enumerate(rows) for item in unpaired_of(row, i)]
+        texts = [(prompt, text, "right" if right else "wrong") for prompt, text, right in unpaired]
+    else:
+        texts = [preference_of(row, i) for i, row in enumerate(rows)]
     if not texts:
         raise InputError("no rows to train on", todo="give at least one row with prompt, chosen and rejected")
     start = open_base(base, (t for row in texts for t in row))
@@ -140,34 +145,3 @@ def _reference(model: SmallLlama, pairs: list[Pair], average: bool) -> torch.Ten
             for i in range(0, len(pairs), _REFERENCE_ROWS)
         ]
     return torch.cat(parts)
-
-
-def _answer(row: Mapping[str, Any], column: str) -> str:
-    value = row.get(column)
-    return turn_text(value[-1]) if isinstance(value, list) and value else value if isinstance(value, str) else ""
-
-
-def _pair(row: Mapping[str, Any], index: int) -> Texts:
-    prompt, chosen, rejected = prompt_text(row), _answer(row, "chosen"), _answer(row, "rejected")
-    for name, text in (("prompt", prompt), ("chosen", chosen), ("rejected", rejected)):
-        if not text:
-            raise InputError(
-                f"no text in column '{name}'", where=f"row {index + 1}", todo=f"rename a column with --map {name}=NAME"
-            )
-    return str(prompt), chosen, rejected
-
-
-def _unpaired(rows: Sequence[Mapping[str, Any]]) -> list[Texts]:
-    found: list[Texts] = []
-    for index, row in enumerate(rows):
-        if "chosen" in row:
-            prompt, chosen, rejected = _pair(row, index)
-            found += [(prompt, chosen, "right"), (prompt, rejected, "wrong")]
-            continue
-        prompt, completion, label = prompt_text(row), last_assistant(row), row.get("label")
-        if not prompt or not completion or label not in (True, False, 0, 1):
-            raise InputError(
-                "kto needs prompt, completion and a true or false label", where=f"row {index + 1}", todo="or rows with chosen and rejected"
-            )  # fmt: skip
-        found.append((prompt, completion, "right" if label else "wrong"))
-    return found
