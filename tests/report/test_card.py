@@ -15,6 +15,7 @@ from tilth.report.card import card_text, write_card
 from tilth.report.export import export_run
 from tilth.report.facts import read_facts
 from tilth.report.hub import size_category
+from tilth.report.tables import licences
 from tilth.rows.folder import RunFolder
 from tilth.rows.lineage import Lineage
 from tilth.rows.row import digest
@@ -89,6 +90,15 @@ def test_an_unknown_licence_is_not_made_up_and_a_mixture_is_called_other(run_of:
     assert front_matter(text)["license"] == "mit"
     text = write_card(run_of([ROW, ROW], lineage=[*lines[:1], Lineage(digest("kept", 1))], name="half"))
     assert "license" not in front_matter(text) and "| unknown | 1 |" in text
+
+
+def test_licences_are_counted_whatever_the_order_of_the_lineage(run_of: MakeRun) -> None:
+    lines = [Lineage(digest("kept", i), licence="mit" if i % 3 else "cc0-1.0") for i in range(9)]
+    between = [
+        line for pair in zip(lines, [Lineage(digest("seed", i)) for i in range(9)], strict=True) for line in pair
+    ]
+    for name, order in (("along", between), ("against", lines[::-1]), ("twice", [*lines, *lines])):
+        assert licences(run_of([ROW] * 9, lineage=order, name=name)) == {"cc0-1.0": 3, "mit": 6}
 
 
 def test_the_card_accounts_for_every_candidate(rich_run: RunFolder) -> None:

@@ -101,15 +101,28 @@ def columns(folder: RunFolder, name: str = "data/kept") -> list[str]:
 
 
 def licences(folder: RunFolder) -> dict[str, int]:
-    """Kept rows by the licence of their ancestry; the empty name stands for unknown."""
-    kept = ids_of(folder, "data/kept")
+    """Kept rows by the licence of their ancestry; the empty name stands for unknown.
+
+    A run's lineage has the kept rows in their own order, so one pass over both is enough, whatever their number; only a
+    folder with another order is looked up by id.
+    """
     counts: Counter[str] = Counter()
-    seen: set[str] = set()
+    kept = (str(row["id"]) for row in _scan(folder, "data/kept", ["id"]) if "id" in row)
+    wanted = next(kept, None)
     for line in _scan(folder, "lineage", ["id", "licence"]):
-        if line["id"] in kept and line["id"] not in seen:
-            seen.add(line["id"])
+        if line["id"] == wanted:
             counts[str(line["licence"] or "")] += 1
-    return dict(sorted(counts.items()))
+            wanted = next(kept, None)
+    return dict(sorted((counts if wanted is None else _licences_by_id(folder)).items()))
+
+
+def _licences_by_id(folder: RunFolder) -> Counter[str]:
+    kept = ids_of(folder, "data/kept")
+    found: dict[str, str] = {}
+    for line in _scan(folder, "lineage", ["id", "licence"]):
+        if line["id"] in kept:
+            found.setdefault(line["id"], str(line["licence"] or ""))
+    return Counter(found.values())
 
 
 def ids_of(folder: RunFolder, name: str) -> set[str]:
