@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tilth import audit
 from tilth.audit.estimate import Counts, from_counts
-from tilth.audit.intervals import beta_cdf, beta_quantile
 from tilth.errors import InputError, UsageError
+from tilth.theory.intervals import beta_cdf, beta_quantile, clopper_pearson, jeffreys
 
 KEPT = [f"k{i}" for i in range(600)]
 DROPPED = [f"d{i}" for i in range(400)]
@@ -40,10 +40,10 @@ def test_two_hundred_labels_give_the_intervals_of_the_advisor() -> None:
 def test_intervals_are_those_of_scipy() -> None:
     stats = pytest.importorskip("scipy.stats")
     for hits, trials in ((0, 10), (1, 7), (40, 200), (199, 200), (5, 5), (3, 100_000)):
-        mine, theirs = audit.clopper_pearson(hits, trials), stats.binomtest(hits, trials).proportion_ci(method="exact")
+        mine, theirs = clopper_pearson(hits, trials), stats.binomtest(hits, trials).proportion_ci(method="exact")
         assert mine.lo == pytest.approx(theirs.low, abs=1e-10) and mine.hi == pytest.approx(theirs.high, abs=1e-10)
         lo, hi = stats.beta.ppf([0.025, 0.975], hits + 0.5, trials - hits + 0.5)
-        found = audit.jeffreys(hits, trials)
+        found = jeffreys(hits, trials)
         assert found.lo == pytest.approx(lo if hits else 0, abs=1e-10)
         assert found.hi == pytest.approx(hi if hits < trials else 1, abs=1e-10)
 

@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tilth.errors import InputError
-from tilth.evaluate import clopper_pearson, compare, mcnemar, pass_at_k, read_results, score_rows, wilson, write_results
+from tilth.evaluate import compare, pass_at_k, read_results, score_rows, write_results
 from tilth.models.base import ModelError, Reply, Request
 from tilth.models.nano import Nano
 from tilth.rows.verdict import Verdict
+from tilth.theory import clopper_pearson, mcnemar, wilson
 from tilth.worlds import STORY
 from tilth.worlds.arithmetic import SUBTRACTION
 

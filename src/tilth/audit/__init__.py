@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from tilth.audit.estimate import Rates, rates
     from tilth.audit.exchange import load_labels, save_labels
     from tilth.audit.features import advise_features, text_features
-    from tilth.audit.intervals import Interval, clopper_pearson, jeffreys
     from tilth.audit.labels import Label, add_label, consensus, read_labels, undo_label
     from tilth.audit.ledger import calibration, record_measured, record_prediction
     from tilth.audit.planning import Needed, labels_needed, next_stratum
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Advice": "advice", "advise_rates": "advice", "advise_features": "features", "text_features": "features",
-    "Interval": "intervals", "clopper_pearson": "intervals", "jeffreys": "intervals", "Label": "labels",
+    "Label": "labels",
     "add_label": "labels", "agreement": "annotators", "Agreement": "annotators",
     "krippendorff_alpha": "annotators", "consensus": "labels", "read_labels": "labels",
     "calibration": "ledger", "record_measured": "ledger", "record_prediction": "ledger", "Rates": "estimate",
@@ -28,8 +27,8 @@ _HOMES = {
     "next_stratum": "planning", "load_labels": "exchange", "save_labels": "exchange", "undo_label": "labels",
 }  # fmt: skip
 __all__ = [
-    "Advice", "Agreement", "Interval", "Label", "Needed", "Rates", "Sampled", "add_label", "advise_features", "advise_rates",
-    "agreement", "calibration", "clopper_pearson", "consensus", "jeffreys", "krippendorff_alpha", "labels_needed", "load_labels",
+    "Advice", "Agreement", "Label", "Needed", "Rates", "Sampled", "add_label", "advise_features", "advise_rates",
+    "agreement", "calibration", "consensus", "krippendorff_alpha", "labels_needed", "load_labels",
     "next_stratum", "rates", "read_labels", "record_measured", "record_prediction", "sample", "save_labels",
     "text_features", "undo_label",
 ]  # fmt: skip

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilth.audit.estimate import Rates
-from tilth.audit.intervals import Interval
 from tilth.audit.limits import GUIDE, LIMITS, RIDGE
 from tilth.audit.probe import Probe
 from tilth.audit.thresholds import Curve
 from tilth.errors import InputError
+from tilth.theory.intervals import Interval
 from tilth.theory.labels import critical_noise
 from tilth.theory.search import Best, best, crossing, law
 from tilth.theory.spectrum import Spectrum

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tilth.audit.intervals import Interval
 from tilth.audit.labels import VALUES, Label, as_label
+from tilth.theory.intervals import Interval
 
 Array = NDArray[np.float64]
 DRAWS = 200

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilth.audit.annotators import Agreement, agreement
-from tilth.audit.intervals import Interval, clopper_pearson, jeffreys_draws
 from tilth.audit.labels import Label, as_label, consensus
 from tilth.audit.strata import refuse_overlap
 from tilth.errors import InputError
+from tilth.theory.intervals import Interval, clopper_pearson, jeffreys_draws
 
 Array = NDArray[np.float64]
 DRAWS = 4_000

@@ -9,9 +9,9 @@ from typing import Any, Literal
 import numpy as np
 
 from tilth.audit.estimate import Counts, draws
-from tilth.audit.intervals import clopper_pearson
 from tilth.audit.strata import LEAST, Stratum
 from tilth.errors import UsageError, did_you_mean
+from tilth.theory.intervals import clopper_pearson
 
 Figure = Literal["kept_noise", "epsilon", "rho", "phi"]
 FIGURES: tuple[Figure, ...] = ("kept_noise", "epsilon", "rho", "phi")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tilth.audit.intervals import Interval
+from tilth.theory.intervals import Interval
 
 Array = NDArray[np.float64]
 DRAWS = 60

@@ -35,7 +35,8 @@ def run(args: argparse.Namespace) -> int:
     """Ask and score, or read results; then compare."""
     from tilth.cli.common import print_json
     from tilth.errors import UsageError
-    from tilth.evaluate.score import Scores, read_results
+    from tilth.evaluate.results import read_results
+    from tilth.evaluate.score import Scores
 
     if bool(args.model) != bool(args.data) or bool(args.model) == bool(args.results) or len(args.results) > 2:
         raise UsageError("evaluate needs --model and --data, or one or two result folders", todo=EXAMPLE)
@@ -71,7 +72,8 @@ def _ask(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
 
     from tilth.cli.common import parse_settings
     from tilth.errors import UsageError, did_you_mean
-    from tilth.evaluate.score import score_rows, write_results
+    from tilth.evaluate.results import write_results
+    from tilth.evaluate.score import score_rows
     from tilth.models import open_model
     from tilth.rows.read import open_source, parse_map
     from tilth.rows.row import digest
@@ -111,7 +113,7 @@ def _ask(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
 def _compare(before: str, scores: Any) -> dict[str, Any]:
     from tilth.errors import InputError
     from tilth.evaluate.paired import compare
-    from tilth.evaluate.score import read_results
+    from tilth.evaluate.results import read_results
 
     old = {r.problem: r.score for r in read_results(before)}
     both = [r for r in scores.results if r.problem in old]

@@ -1,4 +1,7 @@
-"""Scores: exact match, pass@k, intervals, paired comparison. Knows no training and no audit."""
+"""Scores with intervals: exact match, pass@k, best-of-n, win and safety rates, calibration, perplexity, comparison of arms.
+
+Knows no training and no audit.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,32 @@ from typing import TYPE_CHECKING
 from tilth.lazy import face
 
 if TYPE_CHECKING:
-    from tilth.evaluate.estimates import Share, clopper_pearson, pass_at_k, wilson
-    from tilth.evaluate.paired import Paired, compare, mcnemar
-    from tilth.evaluate.score import Result, Scores, read_results, score_rows, write_results
+    from tilth.evaluate.calibration import Honesty, Reliability, answer_confidence, honesty, reliability
+    from tilth.evaluate.checks import contains, exact_match, grade, open_check
+    from tilth.evaluate.estimates import Seeds, best_of_n, over_seeds, pass_at_k
+    from tilth.evaluate.likelihood import Perplexity, perplexity
+    from tilth.evaluate.paired import Paired, compare
+    from tilth.evaluate.results import read_results, write_results
+    from tilth.evaluate.safety import SafetyRate, model_guard, rule_guard, safety_rate
+    from tilth.evaluate.score import Result, Scores, score_answers, score_rows
+    from tilth.evaluate.scorers import open_reward, scored, scored_by_check
+    from tilth.evaluate.win import WinRate, win_rate
 
 _HOMES = {
-    "Share": "estimates", "clopper_pearson": "estimates", "pass_at_k": "estimates", "wilson": "estimates",
-    "Paired": "paired", "compare": "paired", "mcnemar": "paired",
-    "Result": "score", "Scores": "score", "read_results": "score", "score_rows": "score", "write_results": "score",
+    "Honesty": "calibration", "Paired": "paired", "Perplexity": "likelihood", "Reliability": "calibration",
+    "Result": "score", "SafetyRate": "safety", "Scores": "score", "Seeds": "estimates", "WinRate": "win",
+    "answer_confidence": "calibration", "best_of_n": "estimates", "compare": "paired", "contains": "checks",
+    "exact_match": "checks", "grade": "checks", "honesty": "calibration", "model_guard": "safety",
+    "open_check": "checks", "open_reward": "scorers", "over_seeds": "estimates", "pass_at_k": "estimates",
+    "perplexity": "likelihood", "read_results": "results", "reliability": "calibration", "rule_guard": "safety",
+    "safety_rate": "safety", "score_answers": "score", "score_rows": "score", "scored": "scorers",
+    "scored_by_check": "scorers", "win_rate": "win", "write_results": "results",
 }  # fmt: skip
 __all__ = [
-    "Paired", "Result", "Scores", "Share", "clopper_pearson", "compare", "mcnemar", "pass_at_k", "read_results",
-    "score_rows", "wilson", "write_results",
+    "Honesty", "Paired", "Perplexity", "Reliability", "Result", "SafetyRate", "Scores", "Seeds", "WinRate",
+    "answer_confidence", "best_of_n", "compare", "contains", "exact_match", "grade", "honesty", "model_guard",
+    "open_check", "open_reward", "over_seeds", "pass_at_k", "perplexity", "read_results", "reliability", "rule_guard",
+    "safety_rate", "score_answers", "score_rows", "scored", "scored_by_check", "win_rate", "write_results",
 ]  # fmt: skip
 
 __getattr__ = face(__name__, _HOMES)

@@ -1,80 +1,18 @@
-"""Estimates from counts: intervals for a share, and the unbiased pass@k. Knows no rows."""
+"""Estimates from a problem's samples and from several seeds: unbiased pass@k and best-of-n, intervals over seeds.
+
+Intervals of shares are in `tilth.theory.intervals`. Knows no rows and no models.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """A share and its interval.
-
-    Args:
-        value: the estimate; nan without trials.
-        lo: lower end.
-        hi: upper end.
-    """
-
-    value: float
-    lo: float
-    hi: float
-
-    def as_dict(self) -> dict[str, float]:
-        """Plain JSON."""
-        return {"value": self.value, "lo": self.lo, "hi": self.hi}
-
-
-def wilson(hits: int, trials: int, level: float = 0.95) -> Share:
-    """Wilson's score interval for a share (Wilson 1927): close to nominal on average.
-
-    Args:
-        hits: successes.
-        trials: independent trials.
-        level: nominal coverage.
-    """
-    _check(hits, trials, level)
-    if trials == 0:
-        return Share(math.nan, 0.0, 1.0)
-    z, p = NormalDist().inv_cdf(0.5 + level / 2), hits / trials
-    middle = (p + z * z / (2 * trials)) / (1 + z * z / trials)
-    half = z / (1 + z * z / trials) * math.sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials))
-    return Share(p, 0.0 if hits == 0 else max(0.0, middle - half), 1.0 if hits == trials else min(1.0, middle + half))
-
-
-def clopper_pearson(hits: int, trials: int, level: float = 0.95) -> Share:
-    """The exact interval for a share (Clopper and Pearson 1934): coverage is never below `level`.
-
-    Solved by bisection on the binomial tail to 1e-10.
-
-    Args:
-        hits: successes.
-        trials: independent trials.
-        level: least coverage.
-    """
-    _check(hits, trials, level)
-    if trials == 0:
-        return Share(math.nan, 0.0, 1.0)
-    tail = (1 - level) / 2
-    lo = 0.0 if hits == 0 else _solve(lambda p: upper_tail(hits, trials, p) < tail)
-    hi = 1.0 if hits == trials else 1 - _solve(lambda q: upper_tail(trials - hits, trials, q) < tail)
-    return Share(hits / trials, lo, hi)
-
-
-def upper_tail(hits: int, trials: int, p: float) -> float:
-    """P(X >= hits) of a binomial X."""
-    if hits <= 0 or p >= 1:
-        return 1.0
-    if p <= 0:
-        return 0.0
-    k = np.arange(hits, trials + 1)
-    steps = np.log((trials - k[:-1]) / (k[:-1] + 1)) + math.log(p) - math.log1p(-p)
-    first = math.lgamma(trials + 1) - math.lgamma(hits + 1) - math.lgamma(trials - hits + 1)
-    first += hits * math.log(p) + (trials - hits) * math.log1p(-p)
-    return float(min(1.0, np.exp(first + np.concatenate([[0.0], np.cumsum(steps)])).sum()))
+from tilth.theory.intervals import Interval
 
 
 def pass_at_k(n: int, c: int, k: int) -> float:
@@ -93,16 +31,79 @@ def pass_at_k(n: int, c: int, k: int) -> float:
     return 1.0 - math.prod((n - c - i) / (n - i) for i in range(k)) if n - c >= k else 1.0
 
 
-def _solve(below: object) -> float:
-    """The point where `below` turns from true to false on [0, 1]."""
-    assert callable(below)
-    lo, hi = 0.0, 1.0
-    while hi - lo > 1e-10:
-        middle = (lo + hi) / 2
-        lo, hi = (middle, hi) if below(middle) else (lo, middle)
-    return (lo + hi) / 2
+def best_of_n(right: Sequence[bool] | Sequence[float], scores: Sequence[float], n: int) -> float:
+    """Unbiased chance that the best-scored of `n` samples is right: the mean over all subsets of n of the samples.
+
+    The sample of rank j (from 0, best first) is the best of C(N-1-j, n-1) of the C(N, n) subsets. Equal scores share
+    their places, as if a fair draw decided. With the truth as the score this is pass@n; Lightman et al. 2023 (Let's
+    Verify Step by Step), section 2, draw such subsets.
+
+    Args:
+        right: of each sample, whether it is right (or its value).
+        scores: of each sample, higher is better.
+        n: samples to choose from, at most as many as there are.
+
+    Raises:
+        ValueError: unequal lengths, or not 1 <= n <= samples.
+    """
+    if len(right) != len(scores) or not 1 <= n <= len(right):
+        raise ValueError(f"best of {n} from {len(right)} samples with {len(scores)} scores")
+    value, score = np.asarray(right, dtype=np.float64), np.asarray(scores, dtype=np.float64)
+    _, group = np.unique(-score, return_inverse=True)
+    mean = np.bincount(group, weights=value) / np.bincount(group)
+    ranked = mean[np.sort(group)]
+    total = len(ranked)
+    chance, weights = n / total, []
+    for j in range(total - n + 1):
+        weights.append(chance)
+        chance *= (total - j - n) / max(total - 1 - j, 1)
+    return float(np.dot(weights, ranked[: len(weights)]))
 
 
-def _check(hits: int, trials: int, level: float) -> None:
-    if not 0 <= hits <= trials or not 0 < level < 1:
-        raise ValueError(f"{hits} hits of {trials} trials at level {level}")
+@dataclass(frozen=True, slots=True)
+class Seeds:
+    """Several runs of the same thing that differ in their seed.
+
+    Args:
+        values: the figure of each run.
+        mean: their mean, and Student's interval for the mean over further seeds, on these problems.
+        both: interval for further seeds on further problems, by a bootstrap over both; None without problems' scores.
+    """
+
+    values: tuple[float, ...]
+    mean: Interval
+    both: Interval | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON; an unbounded end is None."""
+        ends = {k: v if math.isfinite(v) else None for k, v in self.mean.to_dict().items()}
+        return {"values": list(self.values), "mean": ends, "both": self.both.to_dict() if self.both else None}
+
+
+def over_seeds(
+    runs: Sequence[Sequence[float]] | Sequence[Sequence[bool]], *, confidence: float = 0.95, draws: int = 4_000,
+    seed: int = 0,
+) -> Seeds:  # fmt: skip
+    """The mean over seeds, and how sure it is.
+
+    Args:
+        runs: ``[seeds][problems]`` scores, the same problems in each run.
+        confidence: of the intervals.
+        draws, seed: of the bootstrap, which resamples seeds and problems (Owen, Annals of Applied Statistics 2007: it
+            errs on the wide side).
+
+    Raises:
+        ValueError: no run, or runs of different lengths.
+    """
+    table = np.asarray(runs, dtype=np.float64)
+    if table.ndim != 2 or not table.size:
+        raise ValueError("runs need one score for each of the same problems")
+    values = table.mean(axis=1)
+    rng = np.random.default_rng(seed)
+    means = np.empty(draws)
+    for i in range(draws):
+        by_seed = rng.multinomial(len(table), np.full(len(table), 1 / len(table)))
+        by_problem = rng.multinomial(table.shape[1], np.full(table.shape[1], 1 / table.shape[1]))
+        means[i] = by_seed @ table @ by_problem / table.size
+    both = Interval.of_draws(float(values.mean()), means, confidence)
+    return Seeds(tuple(float(v) for v in values), Interval.of_mean(values, confidence), both)

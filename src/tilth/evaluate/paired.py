@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tilth.errors import InputError
-from tilth.evaluate.estimates import upper_tail
+from tilth.theory.intervals import mcnemar
 
 Scores = Sequence[float] | Sequence[bool] | Sequence[Sequence[float]] | Sequence[Sequence[bool]]
 
@@ -43,17 +43,6 @@ class Paired:
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON."""
         return asdict(self)
-
-
-def mcnemar(only_a: int, only_b: int) -> float:
-    """Exact two-sided p-value of McNemar's test: a fair coin on the problems where the two differ.
-
-    Args:
-        only_a: problems that a alone got right.
-        only_b: problems that b alone got right.
-    """
-    n = only_a + only_b
-    return 1.0 if n == 0 else min(1.0, 2 * upper_tail(max(only_a, only_b), n, 0.5))
 
 
 def compare(a: Scores, b: Scores, *, level: float = 0.95, draws: int = 10_000, seed: int = 0) -> Paired:

@@ -1,23 +1,24 @@
-"""A model's answers to rows with reference answers, scored by exact match; every result is kept. Knows no training."""
+"""A model's answers to rows, checked one by one; every result is kept. Knows no training and no files."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
-from tilth.errors import DiskError, InputError
-from tilth.evaluate.estimates import Share, pass_at_k, wilson
-from tilth.models.base import Model, ModelError, Request, as_messages
+from tilth.errors import InputError
+from tilth.evaluate.checks import Check, accepted, grade
+from tilth.evaluate.estimates import best_of_n, pass_at_k
+from tilth.models.base import Model, ModelError, Reply, Request, as_messages
 from tilth.rows.row import Row, content_hash
 from tilth.rows.verdict import Verdict
-from tilth.verify.math import check_answer
+from tilth.theory.intervals import Interval, wilson
+from tilth.verify.verifier import Ask, Verifier
 
-Check = Callable[[str, Mapping[str, Any]], Verdict]
+KS = (1, 2, 3, 4, 5, 8, 10, 16, 20, 32, 50, 64, 100)
+"""Where pass@k and best-of-n are told, as far as there are samples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,11 @@ class Result:
         completions: the model's answers; empty when the request failed.
         outcomes: ``pass``, ``fail`` or ``unknown`` of each.
         error: why the request failed, or empty.
-        skill: the row's column ``skill``, or empty.
+        skill: the row's column ``skill`` (or ``category``), or empty.
+        run: number of the run (seed or trained model) among several, from 0.
+        details: the verdict's one-word reason of each answer.
+        confidences: geometric mean of each answer's token probabilities, where it was asked for.
+        scores: of a scorer, for each answer, where one was given.
     """
 
     id: str
@@ -43,6 +48,10 @@ class Result:
     outcomes: list[str]
     error: str = ""
     skill: str = ""
+    run: int = 0
+    details: list[str] = field(default_factory=list)
+    confidences: list[float] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
 
     @property
     def right(self) -> int:
@@ -70,31 +79,46 @@ class Scores:
     samples: int
 
     @property
-    def accuracy(self) -> Share:
+    def accuracy(self) -> Interval:
         """Mean share right; Wilson's interval with one sample a row, else a normal interval over rows."""
         scores = [r.score for r in self.results]
         if self.samples == 1:
             return wilson(sum(r.right for r in self.results), len(scores))
         mean = sum(scores) / len(scores)
         spread = (sum((s - mean) ** 2 for s in scores) / max(1, len(scores) - 1) / len(scores)) ** 0.5
-        return Share(mean, max(0.0, mean - 1.96 * spread), min(1.0, mean + 1.96 * spread))
+        return Interval(mean, max(0.0, mean - 1.96 * spread), min(1.0, mean + 1.96 * spread))
 
     def pass_at(self, k: int) -> float:
         """Mean unbiased pass@k over rows (Chen et al. 2021)."""
         return sum(pass_at_k(self.samples, r.right, k) for r in self.results) / len(self.results)
 
+    def best_of(self, n: int) -> float:
+        """Mean chance that the answer a scorer likes best among n is right (`tilth.evaluate.estimates.best_of_n`).
+
+        Raises:
+            InputError: a result has no scores.
+        """
+        total = 0.0
+        for r in self.results:
+            if len(r.scores) != len(r.outcomes):
+                raise InputError("answers without scores", where=f"row {r.id}", todo="give a scorer")
+            total += best_of_n([o == "pass" for o in r.outcomes], r.scores, n) if len(r.outcomes) >= n else 0.0
+        return total / len(self.results)
+
     def summary(self) -> dict[str, Any]:
-        """Plain JSON: ``rows, samples, accuracy, pass_at, outcomes, failed, by_skill, model``."""
+        """Plain JSON: ``rows, samples, accuracy, pass_at, best_of, outcomes, failed, by_skill, model``."""
         outcomes = [o for r in self.results for o in r.outcomes]
-        ks = [k for k in (1, 2, 5, 10, 20, 50, 100) if k < self.samples]
+        ks = [k for k in dict.fromkeys([*KS, self.samples]) if k <= self.samples]
+        scored = self.samples > 1 and any(r.scores for r in self.results)
         by_skill: dict[str, list[Result]] = {}
         for r in self.results:
             by_skill.setdefault(r.skill, []).append(r)
         return {
             "rows": len(self.results),
             "samples": self.samples,
-            "accuracy": self.accuracy.as_dict(),
-            "pass_at": {str(k): self.pass_at(k) for k in dict.fromkeys([*ks, self.samples])},
+            "accuracy": self.accuracy.to_dict(),
+            "pass_at": {str(k): self.pass_at(k) for k in ks},
+            "best_of": {str(k): self.best_of(k) for k in ks} if scored else None,
             "outcomes": {o: outcomes.count(o) for o in ("pass", "fail", "unknown")},
             "failed": sum(1 for r in self.results if r.error),
             "by_skill": {
@@ -112,60 +136,125 @@ async def score_rows(
     *,
     samples: int = 1,
     sampling: Mapping[str, Any] | None = None,
-    check: Check | None = None,
+    check: Check | Verifier | None = None,
+    ask: Ask | None = None,
     concurrency: int = 64,
+    run: int = 0,
     tell: Callable[[int], None] | None = None,
 ) -> Scores:
     """Ask a model every row's prompt and check the answers.
 
     Args:
         model: who answers.
-        rows: each with ``prompt`` (text or turns) or ``messages`` (up to the last user turn), and ``answer``.
+        rows: each with ``prompt`` (text or turns) or ``messages`` (up to the last user turn), and what the check reads.
         samples: answers a row.
         sampling: settings; default temperature 0 for one sample, 0.8 for several.
-        check: completion and row to verdict; default `tilth.verify.math.check_answer` on the row's ``answer``.
+        check: a function of completion and row, or a verifier; default is maths against the row's ``answer``.
+        ask: for verifiers that ask a model themselves.
         concurrency: requests under way at once.
+        run: number of this run among several.
         tell: called with the number of rows done.
 
     Returns:
         One result a row, in order; a row whose request failed for good is kept with its error.
 
     Raises:
-        InputError: no rows, or a row without prompt or reference answer.
+        InputError: no rows, or a row without prompt or (for the default check) reference answer.
         EndpointError: the endpoint is down or refuses.
     """
-    if not rows:
-        raise InputError("no rows to evaluate on", todo="give at least one row with prompt and answer")
-    asked = [_question(row, i) for i, row in enumerate(rows)]
+    asked = _questions(rows, need_answer=check is None)
     settings = dict(sampling or {})
     settings.setdefault("temperature", 0.0 if samples == 1 else 0.8)
     gate, done = asyncio.Semaphore(concurrency), 0
-    decide = check or (lambda text, row: check_answer(text, str(row["answer"])))
 
-    async def one(row: Mapping[str, Any], messages: Any) -> Result:
+    async def one(row: Mapping[str, Any], messages: Any) -> tuple[list[Reply], str]:
         nonlocal done
-        error, texts = "", []
+        error, replies = "", []
         async with gate:
             try:
-                replies = await model.send(Request(messages, settings, n=samples, role="target", row=row))
-                texts = [r.text for r in replies]
+                replies = list(await model.send(Request(messages, settings, n=samples, role="target", row=row)))
             except ModelError as failure:
                 error = str(failure)
         done += 1
         if tell:
             tell(done)
-        outcomes: list[str] = [decide(text, row).outcome for text in texts]
-        id = row.id if isinstance(row, Row) else content_hash(row)
-        prompt, answer = row.get("prompt", row.get("messages")), str(row.get("answer", ""))
-        problem = content_hash({"prompt": prompt, "answer": answer})
-        return Result(id, problem, prompt, answer, texts, outcomes, error, str(row.get("skill") or ""))
+        return replies, error
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(one(row, messages)) for row, messages in zip(rows, asked, strict=True)]
-    return Scores([t.result() for t in tasks], model.identity, samples)
+    found = [t.result() for t in tasks]
+    verdicts = await grade(rows, [[r.text for r in replies] for replies, _ in found], check, ask)
+    results = [
+        _result(row, [r.text for r in replies], v, run, error, [_confidence(r) for r in replies])
+        for row, (replies, error), v in zip(rows, found, verdicts, strict=True)
+    ]
+    return Scores(results, model.identity, samples)
 
 
-def _question(row: Mapping[str, Any], index: int) -> Any:
+async def score_answers(
+    rows: Sequence[Mapping[str, Any]], answers: Sequence[Sequence[str]], *, check: Check | Verifier | None = None,
+    ask: Ask | None = None, model: str = "", run: int = 0,
+) -> Scores:  # fmt: skip
+    """The same for answers that somebody else has gathered (a loop through its journal, a worker process).
+
+    Args:
+        rows: what was asked.
+        answers: completions of each row, the same number each; none where a request failed.
+        check, ask, run: see `score_rows`.
+        model: who answered.
+
+    Raises:
+        InputError: no rows, or a row without prompt or (for the default check) reference answer.
+    """
+    _questions(rows, need_answer=check is None)
+    verdicts = await grade(rows, answers, check, ask)
+    results = [
+        _result(row, list(texts), v, run, "" if texts else "no answer", [])
+        for row, texts, v in zip(rows, answers, verdicts, strict=True)
+    ]
+    return Scores(results, model, max(map(len, answers)))
+
+
+def _result(
+    row: Mapping[str, Any], texts: list[str], verdicts: Sequence[Verdict], run: int, error: str,
+    confidences: Sequence[float | None],
+) -> Result:  # fmt: skip
+    prompt, answer = row.get("prompt", row.get("messages")), str(row.get("answer", ""))
+    known = [c for c in confidences if c is not None]
+    return Result(
+        id=row.id if isinstance(row, Row) else content_hash(row),
+        problem=content_hash({"prompt": prompt, "answer": answer}),
+        prompt=prompt,
+        answer=answer,
+        completions=texts,
+        outcomes=[v.outcome for v in verdicts],
+        error=error,
+        skill=str(row.get("skill") or row.get("category") or ""),
+        run=run,
+        details=[v.detail for v in verdicts],
+        confidences=known if len(known) == len(texts) else [],
+    )
+
+
+def _confidence(reply: Reply) -> float | None:
+    tokens = (reply.logprobs or {}).get("content") if isinstance(reply.logprobs, Mapping) else None
+    if not tokens:
+        return None
+    return math.exp(sum(float(t["logprob"]) for t in tokens) / len(tokens))
+
+
+def _questions(rows: Sequence[Mapping[str, Any]], *, need_answer: bool) -> list[Any]:
+    if not rows:
+        raise InputError("no rows to evaluate on", todo="give at least one row with prompt and answer")
+    return [question(row, i, need_answer=need_answer) for i, row in enumerate(rows)]
+
+
+def question(row: Mapping[str, Any], index: int = 0, *, need_answer: bool = False) -> Any:
+    """What is asked of a row, as messages: its ``prompt``, or its ``messages`` before the last assistant turn.
+
+    Raises:
+        InputError: the row has neither, or no reference where one is needed.
+    """
     where = f"row {index + 1}"
     prompt = row.get("prompt")
     if prompt is None and isinstance(row.get("messages"), list):
@@ -173,50 +262,6 @@ def _question(row: Mapping[str, Any], index: int) -> Any:
         prompt = turns[:-1] if turns and turns[-1].get("role") == "assistant" else turns
     if not prompt:
         raise InputError("no text in column 'prompt'", where=where, todo="rename a column with --map prompt=NAME")
-    if row.get("answer") in (None, ""):
+    if need_answer and not accepted(row):
         raise InputError("no reference in column 'answer'", where=where, todo="rename a column with --map answer=NAME")
     return as_messages(prompt)
-
-
-def write_results(folder: Path, scores: Scores, about: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Write ``results.jsonl`` and ``summary.json`` (whole or not at all) and return the summary.
-
-    Raises:
-        DiskError: the folder cannot be written.
-    """
-    summary = {**scores.summary(), **(about or {})}
-    files = {
-        "results.jsonl": b"".join(orjson.dumps(asdict(r)) + b"\n" for r in scores.results),
-        "summary.json": orjson.dumps(summary, option=orjson.OPT_INDENT_2) + b"\n",
-    }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, data in files.items():
-            fresh = folder / f".{name}.new"
-            fresh.write_bytes(data)
-            fresh.replace(folder / name)
-    except OSError as error:
-        raise DiskError(f"cannot write ({error.strerror})", where=str(folder), todo="choose another --out") from error
-    return summary
-
-
-def read_results(path: str | Path) -> list[Result]:
-    """Results that `write_results` wrote.
-
-    Args:
-        path: the folder or its ``results.jsonl``.
-
-    Raises:
-        InputError: there are none, or they are damaged.
-    """
-    file = Path(path)
-    file = file / "results.jsonl" if file.is_dir() else file
-    try:
-        found = [Result(**orjson.loads(line)) for line in file.read_bytes().splitlines()]
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(
-            f"no readable results ({error})", where=str(file), todo="give a folder that tilth evaluate wrote"
-        ) from error
-    if not found:
-        raise InputError("no results", where=str(file), todo="give a folder that tilth evaluate wrote")
-    return found

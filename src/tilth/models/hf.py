@@ -151,7 +151,8 @@ class HfModel:
                 if not job.done.done():
                     job.done.set_result(reply)
 
-    def _load(self) -> tuple[Any, Any]:
+    def load(self) -> tuple[Any, Any]:
+        """The network and its tokenizer, read at the first call."""
         if self._loaded is None:
             import torch
             import transformers
@@ -169,7 +170,7 @@ class HfModel:
 
     def _prepare(self, request: Request, loop: asyncio.AbstractEventLoop) -> list[Job]:
         try:
-            model, tokenizer = self._load()
+            model, tokenizer = self.load()
         except Exception as error:  # whatever transformers finds wrong with a folder is the user's to mend
             found = f"the model cannot be loaded ({str(error).strip().splitlines()[0][:200]})"
             raise UsageError(found, where=str(self.folder), todo="check that the folder is whole") from error
@@ -191,7 +192,7 @@ class HfModel:
     def _generate(self, jobs: Sequence[Job]) -> list[Reply]:
         import torch
 
-        model, tokenizer = self._load()
+        model, tokenizer = self.load()
         longest = max(len(job.tokens) for job in jobs)
         pad = tokenizer.pad_token_id
         ids = torch.tensor([[pad] * (longest - len(job.tokens)) + job.tokens for job in jobs], device=model.device)
@@ -212,7 +213,7 @@ class HfModel:
         return [self._reply(job, row, ends, logprobs) for job, row, logprobs in rows]
 
     def _reply(self, job: Job, row: list[int], ends: set[int], logprobs: list[float]) -> Reply:
-        _, tokenizer = self._load()
+        _, tokenizer = self.load()
         end = next((i for i, token in enumerate(row) if token in ends), None)
         tokens = row[: job.limit] if end is None or end >= job.limit else row[:end]
         text = tokenizer.decode(tokens, skip_special_tokens=True)

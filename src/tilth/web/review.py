@@ -16,7 +16,6 @@ from tilth.audit.annotators import Agreement, agreement
 from tilth.audit.estimate import Counts, Rates, from_counts
 from tilth.audit.fixes import NAME as FIXES
 from tilth.audit.fixes import add_fix, undo_fix
-from tilth.audit.intervals import Interval, clopper_pearson
 from tilth.audit.labels import Label, add_label, consensus, read_labels, undo_label
 from tilth.audit.planning import Needed, check_figure, labels_needed, next_stratum
 from tilth.audit.strata import Stratum, ranked, sample
@@ -24,6 +23,7 @@ from tilth.errors import InputError, UsageError
 from tilth.report import tables
 from tilth.rows.folder import RunFolder
 from tilth.rows.lineage import Lineage
+from tilth.theory.intervals import Interval, clopper_pearson
 
 SHARED_EVERY = 5
 """With a wanted width, every fifth row of an annotator is one that somebody else has labelled: agreement is known."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tilth.audit.intervals import Interval
 from tilth.report.escape import escaped, printable
 from tilth.report.labelling import is_chat
 from tilth.report.tables import lookup
 from tilth.report.wording import count, plural
 from tilth.rows.text import turn_text
+from tilth.theory.intervals import Interval
 from tilth.web.frame import chat_or, evidence, fields, link
 from tilth.web.review import Progress, Review
 

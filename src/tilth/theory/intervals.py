@@ -1,10 +1,11 @@
-"""Intervals for a share of rows, without SciPy. Knows no rows."""
+"""Intervals and exact tests for shares and means, without SciPy: the one home of these formulas. Knows no rows."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,15 @@ class Interval:
         """The central interval of posterior draws around an estimate, widened to hold the estimate."""
         lo, hi = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
         return Interval(value, min(value, float(lo)), max(value, float(hi)))
+
+    @staticmethod
+    def of_mean(values: Sequence[float] | NDArray[np.float64], confidence: float = 0.95) -> Interval:
+        """Student's interval of the mean of independent values (Student, Biometrika 1908); unbounded for one value."""
+        x = np.asarray(values, dtype=np.float64)
+        if len(x) < 2:
+            return Interval(float(x.mean()) if len(x) else math.nan, -math.inf, math.inf)
+        half = t_quantile(0.5 + confidence / 2, len(x) - 1) * float(x.std(ddof=1)) / math.sqrt(len(x))
+        return Interval(float(x.mean()), float(x.mean()) - half, float(x.mean()) + half)
 
     def to_dict(self) -> dict[str, float]:
         """Plain JSON."""
@@ -95,6 +105,47 @@ def clopper_pearson(hits: int, trials: int, confidence: float = 0.95) -> Interva
     lo = beta_quantile(tail, hits, trials - hits + 1) if hits else 0.0
     hi = beta_quantile(1 - tail, hits + 1, trials - hits) if hits < trials else 1.0
     return Interval(hits / trials, lo, hi)
+
+
+def wilson(hits: int, trials: int, confidence: float = 0.95) -> Interval:
+    """The score interval of a share (Wilson, JASA 1927): close to nominal on average.
+
+    Args:
+        hits: rows counted.
+        trials: rows looked at; with none the interval is [0, 1].
+        confidence: nominal coverage.
+    """
+    if trials == 0:
+        return Interval(0.5, 0.0, 1.0)
+    z, p = NormalDist().inv_cdf(0.5 + confidence / 2), hits / trials
+    middle = (p + z * z / (2 * trials)) / (1 + z * z / trials)
+    half = z / (1 + z * z / trials) * math.sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials))
+    lo = 0.0 if hits == 0 else max(0.0, middle - half)
+    return Interval(p, lo, 1.0 if hits == trials else min(1.0, middle + half))
+
+
+def upper_tail(hits: int, trials: int, p: float) -> float:
+    """P(X >= hits) of a binomial X with chance `p`: the incomplete beta function I_p(hits, trials - hits + 1)."""
+    return 1.0 if hits <= 0 else 0.0 if hits > trials else beta_cdf(p, hits, trials - hits + 1)
+
+
+def mcnemar(only_a: int, only_b: int) -> float:
+    """Exact two-sided p-value of McNemar's test: a fair coin on the problems where the two differ.
+
+    Args:
+        only_a: problems that a alone got right.
+        only_b: problems that b alone got right.
+    """
+    n = only_a + only_b
+    return 1.0 if n == 0 else min(1.0, 2 * upper_tail(max(only_a, only_b), n, 0.5))
+
+
+def t_quantile(q: float, degrees: float) -> float:
+    """The q-quantile of Student's t with `degrees` of freedom, from the beta quantile (Abramowitz & Stegun 26.7.1)."""
+    if q == 0.5:
+        return 0.0
+    x = beta_quantile(2 * min(q, 1 - q), degrees / 2, 0.5)
+    return math.copysign(math.sqrt(degrees * (1 - x) / x), q - 0.5)
 
 
 def jeffreys(hits: int, trials: int, confidence: float = 0.95) -> Interval:
