@@ -4,6 +4,7 @@ import random
 from fractions import Fraction
 from itertools import combinations
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 from tilth.errors import UsageError
 from tilth.select import exact_groups, near_groups
 from tilth.select.minhash import bands_for
+from tilth.select.near import near_tokens
+from tilth.select.tokens import Tokens
 from tilth.select.words import character_shingles, shingles
 
 WORD = st.sampled_from(["a", "b", "c", "d", "É", "é", "straße", "Σ", "ς", "1", "_", "İx", "，", "日本", "-"])
@@ -176,3 +179,17 @@ def test_bands_meet_pairs_at_the_threshold_with_the_stated_probability() -> None
 def test_an_unknown_unit_is_refused() -> None:
     with pytest.raises(UsageError, match="3 lines"):
         near_groups(["a"], unit="line")
+
+
+@settings(max_examples=60, deadline=None)
+@given(TEXTS, st.sampled_from(["word", "char"]), st.data())
+def test_texts_read_in_blocks_are_grouped_as_if_read_at_once(texts: list[str], unit: str, data: st.DataObject) -> None:
+    tokens, rest = Tokens(unit), texts
+    while rest:
+        cut = data.draw(st.integers(1, len(rest)))
+        tokens.add(rest[:cut])
+        rest = rest[cut:]
+    chosen = np.array(data.draw(st.lists(st.booleans(), min_size=len(texts), max_size=len(texts))), dtype=np.bool_)
+    left = [text for text, taken in zip(texts, chosen, strict=True) if taken]
+    expected = near_groups(left, "0.5", n=2, unit=unit, compiled=False)
+    assert near_tokens(tokens, "0.5", n=2, chosen=chosen) == expected

@@ -15,8 +15,6 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from tilth.select.words import normalised
-
 F = TypeVar("F", bound=Callable[..., Any])
 Ints = NDArray[np.int64]
 Ids = NDArray[np.int32]
@@ -237,15 +235,3 @@ def gram_ids(ids: Ids, offsets: Ints, vocabulary: int, n: int) -> tuple[Ids, Int
 
 def _swap(numbered: tuple[Ids, int], starts: Ints) -> tuple[Ids, Ints, int]:
     return numbered[0], starts, numbered[1]
-
-
-def character_ids(texts: Sequence[str]) -> tuple[Ids, Ints, int]:
-    """Ids of the characters of the normalised texts: end to end, n + 1 starts, number of distinct characters."""
-    parts = [normalised(text) for text in texts]
-    offsets = np.zeros(len(parts) + 1, dtype=np.int64)
-    np.cumsum(np.fromiter(map(len, parts), dtype=np.int64, count=len(parts)), out=offsets[1:])
-    points = np.frombuffer("".join(parts).encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-    seen = np.zeros(0x110000, dtype=np.bool_)
-    seen[points] = True
-    numbers = (np.cumsum(seen) - 1).astype(np.int32)
-    return numbers[points], offsets, int(seen.sum())

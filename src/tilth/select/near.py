@@ -11,10 +11,16 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tilth.errors import UsageError
 from tilth.select.words import character_shingles, exact_threshold, is_small, shingles
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from tilth.select.tokens import Tokens
 
 UNITS = ("word", "char")
 MEMORY_BYTES = 6 << 30
@@ -59,6 +65,7 @@ def near_groups(
     priority: Sequence[float] | None = None,
     memory: float = MEMORY_BYTES,
     compiled: bool | None = None,
+    chained: Sequence[int] = (),
 ) -> NearResult:
     """Group texts whose sets of n-grams have Jaccard >= threshold, through chains too.
 
@@ -75,25 +82,59 @@ def near_groups(
         priority: one number a text; the highest of a component survives, the first among equals. Default: the first.
         memory: bytes that the exact join may take by estimate; above, MinHash bands choose what is compared.
         compiled: force the compiled (True) or the plain path (False); by default the faster one for the size.
+        chained: for each text of the pool one of the pool that it is known to hang together with (itself, if none).
 
     Raises:
         UsageError: the threshold is not in (0, 1], no such unit, or n below 1.
     """
-    bound = exact_threshold(threshold)
+    bound = near_settings(threshold, n, unit)
+    texts = list(texts)
+    if is_small(texts) if compiled is None else not compiled:
+        roots, links, complete = _plain(texts, bound, n, unit)
+        return survivors(roots, links, priority, pool, complete, chained)
+    from tilth.select.tokens import Tokens
+
+    tokens = Tokens(unit)
+    tokens.add(texts)
+    return near_tokens(tokens, bound, n=n, pool=pool, priority=priority, memory=memory, chained=chained)
+
+
+def near_settings(threshold: str | float | Fraction, n: int, unit: str) -> Fraction:
+    """The threshold, exactly.
+
+    Raises:
+        UsageError: see `near_groups`.
+    """
     if unit not in UNITS or n < 1:
         raise UsageError(f"shingles of {n} {unit}s are not known", todo="use word-3 or char-5, for example")
-    texts = list(texts)
-    plain = is_small(texts) if compiled is None else not compiled
-    roots, links, complete = _plain(texts, bound, n, unit) if plain else _compiled(texts, bound, n, unit, memory)
-    return _survivors(roots, links, priority, pool, complete)
+    return exact_threshold(threshold)
 
 
-def _survivors(
-    roots: list[int], links: Links, priority: Sequence[float] | None, pool: int, complete: bool
+def survivors(
+    roots: list[int],
+    links: Links,
+    priority: Sequence[float] | None = None,
+    pool: int = 0,
+    complete: bool = True,
+    chained: Sequence[int] = (),
 ) -> NearResult:
+    """The result from components.
+
+    Args:
+        roots: for each text the first text of its component, or an earlier one of it.
+        links: from (component, survivor) to, for each member, its similarity to the survivor, its link and that one's.
+        priority, pool, complete, chained: see `near_groups` and `NearResult`.
+    """
+    for index, other in enumerate(chained):
+        while other != roots[other]:
+            other = roots[other]
+        while index != roots[index]:
+            index = roots[index]
+        roots[max(index, other)] = min(index, other)
     members: dict[int, list[int]] = {}
     for index, root in enumerate(roots):
         if root != index:
+            root = roots[index] = roots[root]
             members.setdefault(root, [root]).append(index)
     count = len(roots)
     result = NearResult(list(range(count)), [1.0] * count, list(range(count)), [1.0] * count, complete)
@@ -147,36 +188,62 @@ def _plain(texts: list[str], bound: Fraction, n: int, unit: str) -> tuple[list[i
         for shingle in ordered[: max(0, size - -(-2 * numerator * size // (numerator + denominator)) + 1 - alone)]:
             postings[shingle].append(index)
 
+    return [root(index) for index in range(len(sets))], links_by(sets.__getitem__, bound), True
+
+
+def links_by(set_of: Callable[[int], frozenset[str]], bound: Fraction) -> Links:
+    """Similarities within a component, from the sets themselves; see `survivors`."""
+    numerator, denominator = bound.numerator, bound.denominator
+
     def links(group: list[int], held: int) -> list[tuple[float, int, float]]:
         found = []
         for a in group:
-            size, near = len(sets[a]), (held, *group)
-            for b in near:
-                other, common = len(sets[b]), 0
-                if (a != b or b == held) and min(size, other) * denominator >= numerator * max(size, other):
-                    common = len(sets[a] & sets[b])
-                    if common * denominator >= numerator * (size + other - common):
+            mine, other, common = set_of(a), 0, 0
+            for b in (held, *group):
+                other, common = len(set_of(b)), 0
+                if (a != b or b == held) and min(len(mine), other) * denominator >= numerator * max(len(mine), other):
+                    common = len(mine & set_of(b))
+                    if common * denominator >= numerator * (len(mine) + other - common):
                         break
-            with_held = len(sets[a] & sets[held])
-            found.append((with_held / (size + len(sets[held]) - with_held), b, common / (size + other - common)))
+            with_held = len(mine & set_of(held))
+            similarity = with_held / (len(mine) + len(set_of(held)) - with_held)
+            found.append((similarity, b, common / (len(mine) + other - common)))
         return found
 
-    return [root(index) for index in range(len(sets))], links, True
+    return links
 
 
-def _compiled(texts: list[str], bound: Fraction, n: int, unit: str, memory: float) -> tuple[list[int], Links, bool]:
+def near_tokens(
+    tokens: Tokens,
+    threshold: str | float | Fraction = "0.7",
+    *,
+    n: int = 3,
+    pool: int = 0,
+    priority: Sequence[float] | None = None,
+    memory: float = MEMORY_BYTES,
+    chosen: NDArray[np.bool_] | None = None,
+    chained: Sequence[int] = (),
+) -> NearResult:
+    """`near_groups` on texts that have been read into token ids before, by the compiled kernels.
+
+    Args:
+        tokens: of any number of texts; emptied, for it takes the room that the join needs.
+        threshold, n, pool, priority, memory, chained: see `near_groups`.
+        chosen: which of the texts take part; indices in the result count these alone.
+    """
+    bound = near_settings(threshold, n, tokens.unit)
+    ids, offsets, vocabulary = tokens.take(chosen)
+    roots, links, complete = _joined(ids, offsets, vocabulary, n, (bound.numerator, bound.denominator), memory)
+    return survivors(roots, links, priority, pool, complete, chained)
+
+
+def _joined(
+    ids: Any, offsets: Any, vocabulary: int, n: int, ratio: tuple[int, int], memory: float
+) -> tuple[list[int], Links, bool]:
     import numpy as np
 
     from tilth.select import join, kernels
 
-    ratio = bound.numerator, bound.denominator
-    if unit == "word":
-        buffer, starts, table = kernels.encode(texts)
-        ids, offsets, _, codes, _, _ = kernels.word_ids(buffer, starts, table)
-        vocabulary = len(codes)
-        del buffer, starts, codes
-    else:
-        ids, offsets, vocabulary = kernels.character_ids(texts)
     if len(ids) * BYTES_A_TOKEN > memory:
         return *_banded(ids, offsets, n, ratio), False
     grams, gram_starts, distinct = kernels.gram_ids(ids, offsets, vocabulary, n)
