@@ -38,7 +38,7 @@ from tilth.recipes.recipe import Candidate, Context, recipe
 from tilth.rows.row import Row
 from tilth.rows.verdict import FAIL
 from tilth.select.words import normalised
-from tilth.verify.language import Languages
+from tilth.verify.language_id import Languages
 from tilth.verify.replies import speaks_as_ai
 
 LIMIT = 2048

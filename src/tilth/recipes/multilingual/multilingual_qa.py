@@ -31,7 +31,7 @@ from tilth.recipes.multilingual.translating import TRANSLATE, problem_with, tran
 from tilth.recipes.recipe import Candidate, Context, recipe
 from tilth.rows.row import Row
 from tilth.rows.verdict import Verdict, decide
-from tilth.verify.language import Languages
+from tilth.verify.language_id import Languages
 from tilth.verify.translation import RATIO
 
 OPEN, CLOSE = "⟦", "⟧"

@@ -26,7 +26,7 @@ from tilth.rows.row import Row
 from tilth.rows.verdict import FAIL, Verdict
 from tilth.select.novelty import Novelty
 from tilth.select.words import normalised
-from tilth.verify.language import Languages
+from tilth.verify.language_id import Languages
 
 LIKE = 0.7
 """A question this like an earlier one with the same answer (ROUGE-L F) repeats it (Self-Instruct's threshold)."""

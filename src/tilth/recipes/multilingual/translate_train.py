@@ -35,7 +35,7 @@ from tilth.recipes.reading import RETRIES, ask_until_read
 from tilth.recipes.recipe import Candidate, Context, recipe
 from tilth.rows.row import Row
 from tilth.rows.verdict import FAIL, PASS, UNKNOWN, Verdict, decide
-from tilth.verify.language import Languages
+from tilth.verify.language_id import Languages
 from tilth.verify.parse import label as declared
 from tilth.verify.translation import RATIO
 

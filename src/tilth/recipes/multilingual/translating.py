@@ -10,7 +10,7 @@ from tilth.recipes.asked import ask_or_none, fault
 from tilth.recipes.prompt import Prompt
 from tilth.recipes.recipe import Context
 from tilth.rows.verdict import FAIL, PASS, Verdict
-from tilth.verify.language import Languages
+from tilth.verify.language_id import Languages
 from tilth.verify.parse import after_thinking
 from tilth.verify.translation import chrf, length_ratio, translation_problem
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tilth.verify.language import FUNCTION_WORDS, Languages, script
+from tilth.verify.language_id import FUNCTION_WORDS, Languages, script
 
 KNOWN = Languages.built_in()
 

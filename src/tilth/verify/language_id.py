@@ -10,15 +10,22 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
-from tilth.rows.verdict import FAIL, PASS, UNKNOWN, Verdict
+from tilth.errors import UsageError, did_you_mean
+from tilth.rows.row import Row
+from tilth.rows.text import last_assistant
+from tilth.rows.verdict import FAIL, PASS, UNKNOWN, Outcome, Verdict
+from tilth.verify.verifier import RowVerifier
 
 LEAST_SHARE = 0.1
 """Ours: at least this share of a text's words must be in a language's list."""
 LEAD = 1.2
 """Ours: and the runner-up must have this many times fewer."""
+LEAST_LETTERS = 20
+"""Ours: a text with fewer letters is too short to tell."""
 LEARNED = 2000
 """Ours: commonest words kept of each language when lists are learned."""
 
@@ -119,3 +126,69 @@ class Languages:
 
 def _words(text: str) -> list[str]:
     return _WORD.findall(text.casefold()[:20_000])
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageVerifier(RowVerifier):
+    """A row passes when its completion is in the language wanted. Code blocks, formulas and links are left out.
+
+    Args:
+        lang: ISO 639-1 code, such as ``de``; None takes each row's column `lang`.
+        by: ``words`` (the lists of this module), ``py3langid`` (which must be installed), or ``auto``: py3langid when it is.
+        least: the fewest letters that are enough to tell.
+    """
+
+    lang: str | None = None
+    by: str = "auto"
+    least: int = LEAST_LETTERS
+    name: str = field(init=False, repr=False, default="")
+    tell: Callable[[str], str | None] = field(init=False, repr=False, compare=False, default=str)
+    id: ClassVar[str] = "language"
+    version: ClassVar[str] = "1"
+
+    def __post_init__(self) -> None:
+        if self.by not in ("auto", "words", "py3langid"):
+            raise UsageError(
+                f"language: no way is called '{self.by}'", todo=did_you_mean(self.by, ["auto", "words", "py3langid"])
+            )
+        name, tell = ("words", Languages.built_in().of) if self.by == "words" else _identifier()
+        if self.by == "py3langid" and name != "py3langid":
+            raise UsageError("py3langid is not installed", todo="pip install py3langid, or --set by=words")
+        if self.lang is not None and not re.fullmatch(r"[a-z]{2,3}", str(self.lang)):
+            raise UsageError(f"language: '{self.lang}' is no language code", todo="such as --set lang=en")
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "tell", tell)
+
+    def missing(self, row: Mapping[str, Any]) -> str | None:
+        """The column that the row lacks, or None."""
+        if not {"completion", "messages", "text"} & set(row):
+            return "completion"
+        return None if self.lang is not None or "lang" in row else "lang"
+
+    def verify(self, row: Row) -> Verdict:
+        """pass; fail with the language found; unknown with ``short``, ``unclear`` or ``not-covered``. The tier says by what."""
+        lang = self.lang or str(row["lang"])
+        text = _NOT_PROSE.sub(" ", last_assistant(row) or str(row.get("text") or ""))
+        if sum(c.isalpha() for c in text) < self.least:
+            return self._verdict(UNKNOWN, lang, None, "short")
+        if self.name == "words" and lang not in FUNCTION_WORDS and lang not in SCRIPTS.values():
+            return self._verdict(UNKNOWN, lang, None, "not-covered")
+        found = self.tell(text)
+        if not found:
+            return self._verdict(UNKNOWN, lang, found, "unclear")
+        return self._verdict(PASS if found == lang else FAIL, lang, found, "" if found == lang else found)
+
+    def _verdict(self, outcome: Outcome, lang: str, found: str | None, detail: str) -> Verdict:
+        evidence = {"wanted": lang, "found": found}
+        return Verdict(self.id, outcome, None, evidence, detail, tier=self.name, version=self.version)
+
+
+def _identifier() -> tuple[str, Callable[[str], str | None]]:
+    """py3langid when it is installed, else the word lists."""
+    from tilth.select.language import identifier
+
+    name, tell = identifier()
+    return (name, tell) if name == "py3langid" else ("words", Languages.built_in().of)
+
+
+_NOT_PROSE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`|\$[^$\n]*\$|https?://\S+", re.S)
