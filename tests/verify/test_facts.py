@@ -9,7 +9,9 @@ import pytest
 
 from tilth.models.base import Reply
 from tilth.rows.row import Row
-from tilth.verify.facts import FactsVerifier, SelfCheckVerifier, f1_at, penalised, sentences
+from tilth.verify.facts import FactsVerifier, f1_at, penalised
+from tilth.verify.segments import sentences
+from tilth.verify.selfcheck import SelfCheckVerifier
 from tilth.verify.votes import scores
 
 

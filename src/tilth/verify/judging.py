@@ -66,7 +66,7 @@ class Form(Generic[T]):
         of_json: from the object's properties to the judgement; None when they are none.
         of_text: from plain text to the judgement; None when its last line is none.
         plain: the words that ask for plain text, put at the prompt's end.
-        reason: what the reason should say, such as ``what tells the answers apart``.
+        reason: what the reason should say, such as ``what tells the answers apart``; empty for none.
     """
 
     properties: Mapping[str, Any]
@@ -78,7 +78,7 @@ class Form(Generic[T]):
     @property
     def schema(self) -> dict[str, Any]:
         """The JSON Schema of a reply: closed, everything required, the reason first."""
-        properties = {"reason": REASON, **self.properties}
+        properties = {**({"reason": REASON} if self.reason else {}), **self.properties}
         return {
             "type": "object", "properties": properties, "required": list(properties), "additionalProperties": False,
         }  # fmt: skip
@@ -90,6 +90,8 @@ class Form(Generic[T]):
                 f"Say in a few sentences {self.reason}. Then write one last line that holds nothing but\n{self.plain}"
             )
         names = ", then ".join(f'"{name}"' for name in self.properties)
+        if not self.reason:
+            return f"Reply with one JSON object that holds {names} and nothing else."
         return f'Reply with one JSON object: first "reason", in which you say in a few sentences {self.reason}, then {names}.'
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from tilth.rows.row import Row
 from tilth.rows.text import last_assistant
 from tilth.rows.verdict import FAIL, PASS, UNKNOWN, Verdict
-from tilth.verify.facts import sentences
+from tilth.verify.segments import sentences
 
 MOST = 60
 """Ours: a solution of more steps is not judged step by step."""

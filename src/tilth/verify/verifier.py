@@ -53,7 +53,7 @@ VERIFIERS = Registry(
         "regex": "tilth.verify.structure:RegexVerifier",
         "reward": "tilth.verify.reward:RewardVerifier",
         "schema": "tilth.verify.structure:SchemaVerifier",
-        "selfcheck": "tilth.verify.facts:SelfCheckVerifier",
+        "selfcheck": "tilth.verify.selfcheck:SelfCheckVerifier",
         "step-judge": "tilth.verify.step_judge:StepJudgeVerifier",
         "step-values": "tilth.verify.step_values:StepValuesVerifier",
         "steps": "tilth.verify.steps:StepsVerifier",
