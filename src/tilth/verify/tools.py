@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from tilth.errors import InputError
 from tilth.rows.row import Row
-from tilth.rows.text import last_assistant
+from tilth.rows.text import last_assistant, turn_text
 from tilth.rows.verdict import FAIL, PASS, UNKNOWN, Verdict
 from tilth.verify.jsonschema import violations
 from tilth.verify.parse import json_value
@@ -113,6 +113,39 @@ def calls_of(row: Mapping[str, Any]) -> list[Call] | None:
     if not raw:
         parsed = json_value(last_assistant(row) or "")
         raw = parsed.value if parsed is not None else None
+    return _calls(raw)
+
+
+def observed_calls(row: Mapping[str, Any]) -> list[tuple[Call, str | None]] | None:
+    """All calls of a row in order, each with what the tool turn that answers it shows; None when unreadable.
+
+    A tool turn answers the call that its ``tool_call_id`` names, else the next one without an answer.
+    """
+    messages = row.get("messages")
+    turns = [m for m in messages if isinstance(m, Mapping)] if isinstance(messages, list) else []
+    if not any(m.get("tool_calls") for m in turns):
+        plain = calls_of(row)
+        return None if plain is None else [(call, None) for call in plain]
+    calls: list[Call] = []
+    shown: dict[int, str] = {}
+    names: dict[str, int] = {}
+    for turn in turns:
+        if turn.get("tool_calls"):
+            found = _calls(turn["tool_calls"])
+            if found is None:
+                return None
+            for item, call in zip(turn["tool_calls"], found, strict=True):
+                names[str(item.get("id") or f"#{len(calls)}")] = len(calls)
+                calls.append(call)
+        elif turn.get("role") == "tool":
+            free = next((i for i in range(len(calls)) if i not in shown), None)
+            at = names.get(str(turn.get("tool_call_id")), free)
+            if at is not None:
+                shown[at] = turn_text(turn)
+    return [(call, shown.get(i)) for i, call in enumerate(calls)]
+
+
+def _calls(raw: Any) -> list[Call] | None:
     if isinstance(raw, Mapping):
         raw = [raw]
     if not isinstance(raw, list) or not raw:

@@ -54,6 +54,7 @@ VERIFIERS = Registry(
         "reward": "tilth.verify.reward:RewardVerifier",
         "schema": "tilth.verify.structure:SchemaVerifier",
         "selfcheck": "tilth.verify.selfcheck:SelfCheckVerifier",
+        "simulate": "tilth.verify.simulate:SimulateVerifier",
         "step-judge": "tilth.verify.step_judge:StepJudgeVerifier",
         "step-values": "tilth.verify.step_values:StepValuesVerifier",
         "steps": "tilth.verify.steps:StepsVerifier",
