@@ -72,20 +72,22 @@ def project(journal: Journal, folder: RunFolder) -> None:
     Raises:
         DiskError: no space; what stood there before still stands.
     """
-    folder.write_stream(lambda: _records(journal))
+    folder.write_stream(lambda: _records(journal), first=lambda: _records(journal, evidence=False))
 
 
-def _records(journal: Journal) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _records(journal: Journal, *, evidence: bool = True) -> Iterator[tuple[str, Mapping[str, Any]]]:
     sources: set[str] = set()
     for outcome in journal.outcomes():
         content = outcome.content
         for columns, lineage, verdicts in content.get("kept", ()):
             yield "data/kept", {"id": lineage["id"], **columns}
-            yield from _evidence(lineage, verdicts, sources)
+            if evidence:
+                yield from _evidence(lineage, verdicts, sources)
         for columns, lineage, verdicts, reason in content.get("dropped", ()):
             own = {("source_reason" if k == "reason" else k): v for k, v in columns.items()}
             yield "data/dropped", {"id": lineage["id"], "reason": reason, **own}
-            yield from _evidence(lineage, verdicts, sources)
+            if evidence:
+                yield from _evidence(lineage, verdicts, sources)
         if "failed" in content:
             id, columns, reason = content["failed"]
             own = {("source_" + k if k in ("id", "reason") else k): v for k, v in columns.items()}
@@ -100,7 +102,7 @@ def _evidence(
         if seed not in sources:
             sources.add(seed)
             yield "lineage", lineage_record(Lineage(id=seed, seeds=(seed,)))
-    yield "lineage", lineage_record(Lineage.from_dict(lineage))
+    yield "lineage", lineage_record(lineage)
     for verdict in verdicts:
         yield "verdicts", verdict_record(lineage["id"], Verdict.from_dict(verdict))
 

@@ -125,16 +125,15 @@ class Runner:
     async def _race(self, tasks: list[asyncio.Task[None]]) -> None:
         """Wait for `tasks`; when the run is stopped give them a grace, then cancel them."""
         stopping = asyncio.create_task(self._stopping.wait())
-        pending: set[asyncio.Task[Any]] = set(tasks)
-        while pending and not stopping.done():
-            done, _ = await asyncio.wait({*pending, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            pending -= done
+        work = asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
+        pending = [task for task in tasks if not task.done()]
         if pending:
             await asyncio.wait(pending, timeout=GRACE_SECONDS)
             for task in pending:
                 task.cancel()
-            await asyncio.gather(*pending, return_exceptions=True)
+        await work
 
     async def _row(self, index: int, row: Row) -> None:
         missing = self.recipe.missing_column(row)

@@ -108,6 +108,8 @@ class RunFolder:
         records: Callable[[], Iterable[tuple[str, Mapping[str, Any]]]],
         names: Iterable[str] = TABLES,
         part_rows: int = PART_ROWS,
+        *,
+        first: Callable[[], Iterable[tuple[str, Mapping[str, Any]]]] | None = None,
     ) -> None:
         """Write tables as Parquet parts, replacing what was there; one typed part each even when empty.
 
@@ -116,6 +118,8 @@ class RunFolder:
                 it must give the same both times.
             names: tables to write.
             part_rows: rows a part.
+            first: gives the records to find the types from, when that is cheaper than `records`: those of the tables
+                below ``data``, as the others have fixed types.
 
         Raises:
             DiskError: no space, or no permission; what stood there before still stands.
@@ -126,7 +130,7 @@ class RunFolder:
                 name: PartWriter(self.path / f".new-{name.replace('/', '-')}", BASE[name], part_rows) for name in names
             }
             if any(not w.fixed for w in writers.values()):
-                for name, record in records():
+                for name, record in (first or records)():
                     writers[name].see(record)
             for name, record in records():
                 writers[name].add(record)
@@ -170,9 +174,9 @@ class RunFolder:
             ) from error
 
 
-def lineage_record(lineage: Lineage) -> Json:
-    """A lineage as a table record (sampling and events as JSON text, so that the type never varies)."""
-    record = lineage.as_dict()
+def lineage_record(lineage: Lineage | Mapping[str, Any]) -> Json:
+    """A lineage, or its `as_dict`, as a table record (sampling and events as JSON text, so that the type never varies)."""
+    record = lineage.as_dict() if isinstance(lineage, Lineage) else dict(lineage)
     record["sampling"] = canonical(record["sampling"]).decode()
     record["events"] = canonical(record["events"]).decode()
     return record
