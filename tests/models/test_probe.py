@@ -31,3 +31,21 @@ def test_what_an_endpoint_lacks_is_named_with_what_it_means(capsys: pytest.Captu
 def test_a_dead_endpoint_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     found = features("http://127.0.0.1:9/v1#m", capsys)
     assert list(found) == ["answers"] and not found["answers"]["ok"] and found["answers"]["todo"]
+
+
+def test_the_endpoint_of_the_environment_is_asked_without_a_model_being_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(models=("text-embedding-3", "our-model"), key="sk-right", lacks=("n",)) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-right")
+        assert main(["doctor", "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert found["endpoint"]["ok"] and "our-model" in found["endpoint"]["found"]
+        assert found["answers"]["found"] == "as our-model" and found["seed"]["ok"] and not found["n"]["ok"]
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-wrong")
+        main(["doctor"])
+        said = capsys.readouterr().out
+        assert "check the key in OPENAI_API_KEY" in said and "sk-wrong" not in said
+    main(["doctor"])
+    assert "start the server" in capsys.readouterr().out
