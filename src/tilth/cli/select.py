@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 from tilth.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
+    from collections import Counter
+
     from tilth.rows.row import Row
     from tilth.select import Decontaminator, Selection, Steps
+    from tilth.select.stream import Streamed
 
 HELP = "remove duplicates, copies of benchmarks and poor rows; balance; choose a subset"
 EXAMPLE = """tilth select answers.jsonl --exact --near 0.7 --decontaminate test.jsonl --out runs/pruned
@@ -35,6 +38,7 @@ SETTINGS = {
     "probes": "clusters that a row is compared in (2)",
     "pii": "scrub: replace mail addresses, numbers and keys in all columns by their kind",
     "seed": "of clusters, samples and draws (0)",
+    "stream": "read the file several times instead of holding it: true, false (sources of 1 GB or more, where possible)",
 }
 
 
@@ -89,7 +93,6 @@ def run(args: argparse.Namespace) -> int:
     from tilth.cli.common import parse_settings, print_json, say
     from tilth.engine.table import default_out, write_table_run
     from tilth.rows.read import parse_map, read_rows
-    from tilth.select import select_rows
 
     start = time.perf_counter()
     settings = _settings(parse_settings(args.set))
@@ -99,11 +102,8 @@ def run(args: argparse.Namespace) -> int:
     steps = _steps(args, settings)
     columns = parse_map(args.map)
     source = Path(args.file)
-    rows, scrubbed = read_rows(source, columns), None
-    if "pii" in settings:
-        rows, scrubbed = _scrub(rows)
     pool = read_rows(str(settings["pool"]), columns) if "pool" in settings else []
-    found = select_rows(rows, steps, pool)
+    found, scrubbed = _select(source, columns, steps, pool, settings)
     asked: dict[str, Any] = {
         name: value for name in (*flags, "on") if (value := getattr(args, name)) not in (None, False)
     }
@@ -184,19 +184,43 @@ def _steps(args: argparse.Namespace, settings: dict[str, Any]) -> Steps:
     )
 
 
-def _scrub(rows: list[Row]) -> tuple[list[Row], dict[str, int]]:
+def _select(
+    source: Path, columns: dict[str, str], steps: Steps, pool: list[Row], settings: dict[str, Any]
+) -> tuple[Selection | Streamed, dict[str, int] | None]:
+    """Run the steps, streaming where that is asked for, or is possible and worth while; what was scrubbed."""
     from collections import Counter
 
+    from tilth.rows.read import open_source, read_rows
+    from tilth.select import select_rows
+    from tilth.select.stream import STREAM_BYTES, Streamed, obstacle
+
+    change = _scrub if "pii" in settings else None
+    opened = open_source(source, columns)
+    possible = not (pool or obstacle(steps))
+    large = possible and sum(file.stat().st_size for file in opened.files) >= STREAM_BYTES
+    if _flag("stream", settings.get("stream", large)):
+        if pool:
+            raise UsageError(
+                "a pool needs all rows at once", todo="leave out --set stream=true, or use --set index=DIR"
+            )
+        streamed = Streamed(opened, steps, change)
+        return streamed, None if change is None else streamed.changed
+    rows = read_rows(source, columns)
+    if change is None:
+        return select_rows(rows, steps, pool), None
+    scrubbed: Counter[str] = Counter()
+    for i, row in enumerate(rows):
+        rows[i], counts = change(row)
+        scrubbed += counts
+    return select_rows(rows, steps, pool), dict(scrubbed)
+
+
+def _scrub(row: Row) -> tuple[Row, Counter[str]]:
     from tilth.rows.row import Row
     from tilth.select.pii import scrub_value
 
-    counts: Counter[str] = Counter()
-    out = []
-    for row in rows:
-        clean, found = scrub_value(row)
-        counts += found
-        out.append(Row(clean, row.id) if found else row)
-    return out, dict(counts)
+    clean, counts = scrub_value(row)
+    return (Row(clean, row.id) if counts else row), counts
 
 
 def gates_of(source: Path) -> dict[str, Any]:
@@ -210,13 +234,14 @@ def gates_of(source: Path) -> dict[str, Any]:
     return dict(gates) if isinstance(gates, dict) else {}
 
 
-def _table(found: Selection) -> str:
+def _table(found: Selection | Streamed) -> str:
     from tilth.cli.common import table
 
-    total = len(found.kept) + len(found.dropped)
+    kept, gone = found.counts
+    total = kept + gone
     lines: list[tuple[str, ...]] = [("rows", f"{total:,}", "")]
     lines += [(f"dropped {reason}", f"{n:,}", f"{n / total:.2%}") for reason, n in found.reasons.items()]
-    lines.append(("kept", f"{len(found.kept):,}", f"{len(found.kept) / total:.2%}"))
+    lines.append(("kept", f"{kept:,}", f"{kept / total:.2%}"))
     return table(lines)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,9 @@ def write_table_run(
     verb: str,
     source: Path,
     map: Mapping[str, str],
-    kept: list[Row],
-    dropped: list[tuple[Row, str]],
-    verdicts: list[tuple[str, Verdict]],
+    kept: Iterable[Row],
+    dropped: Iterable[tuple[Row, str]],
+    verdicts: Iterable[tuple[str, Verdict]],
     settings: Mapping[str, Any],
     seconds: float,
     extra: Mapping[str, Any] | None = None,
@@ -46,7 +47,8 @@ def write_table_run(
         verb: ``verify``, ``select``, ``mix``.
         source: the file read.
         map: columns renamed.
-        kept, dropped: the rows, in file order; dropped ones with their reason.
+        kept, dropped: the rows, in file order; dropped ones with their reason. Like the verdicts they are gone through
+            twice, so that they need not be in memory.
         verdicts: row id and verdict.
         settings: what was asked.
         seconds: wall-clock seconds.
@@ -65,10 +67,14 @@ def write_table_run(
     known = _known_lineage(source) if made is None else {line.id: line for line in made}
     given = extra or {}
     levels: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    outcomes: dict[str, Counter[str]] = {}
 
     def records() -> Iterator[tuple[str, Mapping[str, Any]]]:
-        levels.clear()
-        for row, reason in [*((r, "") for r in kept), *dropped]:
+        for count in (levels, reasons, outcomes):
+            count.clear()
+        for row, reason in chain(((r, "") for r in kept), dropped):
+            reasons[reason] += 1
             if reason:
                 columns = {("source_reason" if k == "reason" else k): v for k, v in _own_columns(row).items()}
                 yield "data/dropped", {"id": row.id, "reason": reason, **columns}
@@ -78,19 +84,16 @@ def write_table_run(
             levels[str(line.level)] += not reason
             yield "lineage", lineage_record(line)
         for id, verdict in verdicts:
+            outcomes.setdefault(verdict.verifier, Counter())[verdict.outcome] += 1
             yield "verdicts", verdict_record(id, verdict)
 
     folder.write_stream(records, part_rows=TABLE_PART_ROWS)
-    reasons = Counter(reason for _, reason in dropped)
-    outcomes: dict[str, Counter[str]] = {}
-    for _, verdict in verdicts:
-        outcomes.setdefault(verdict.verifier, Counter())[verdict.outcome] += 1
-    candidates = len(kept) + len(dropped)
+    candidates, stayed = reasons.total(), reasons.pop("", 0)
     summary = {
         "state": "finished",
         "seeds": {"total": candidates, "used": candidates, "skipped": 0, "untouched": 0, "failed": 0},
         "candidates": candidates,
-        "kept": len(kept),
+        "kept": stayed,
         "dropped": dict(sorted(reasons.items())),
         "failed": 0,
         "unfinished": 0,
@@ -114,7 +117,7 @@ def write_table_run(
     folder.write_text(
         folder.card,
         f"{CARD_HEAD}# {verb} of {source.name}\n\n| candidates | {candidates:,} |\n|---|---|\n"
-        f"| kept | {len(kept):,} |\n{table}",
+        f"| kept | {stayed:,} |\n{table}",
     )
     return summary
 

@@ -19,6 +19,7 @@ class Subset:
     columns: tuple[str, ...] = ()
     most: float = 0.9
     step: str = "subset"
+    alone: bool = False
 
     @property
     def name(self) -> str:
@@ -69,6 +70,7 @@ class Balance:
     quotas: Mapping[str, int] | int | None = None
     bins: int = 0
     step: str = "balance"
+    alone: bool = False
 
     @property
     def name(self) -> str:

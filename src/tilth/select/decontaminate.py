@@ -14,13 +14,16 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tilth.errors import UsageError
 from tilth.select.benchmarks import Benchmark
 from tilth.select.embed import Embedder
 from tilth.select.novelty import Novelty
 from tilth.select.words import exact_threshold, is_small, normalised, shingles, words
+
+if TYPE_CHECKING:
+    from tilth.select.grams import GramIndex
 
 MIN_SHINGLES = 8
 """A benchmark text with fewer word 3-grams is left out of the fuzzy method: sharing two of four says little."""
@@ -101,6 +104,7 @@ class Decontaminator:
         if self.fuzzy is not None:
             counts = [len(shingles(text)) for _, _, text in self._texts]
             self._sizes = [count if count >= MIN_SHINGLES else 0 for count in counts]
+        self._indexes: dict[tuple[int, bool], GramIndex] = {}
         self._pool: Novelty | None = None
         if rouge is not None:
             self._pool = Novelty(rouge)
@@ -135,19 +139,18 @@ class Decontaminator:
                 index = next((self._by_text[key] for key in map(normalised, candidates) if key in self._by_text), None)
                 if index is not None:
                     found[i] = self._hit(index, "exact", 1.0)
-        bench = [text for _, _, text in self._texts]
         for n in self.ngrams:
             open_ = [i for i, hit in enumerate(found) if hit is None]
-            for i, (index, gram) in _ngram_hits(bench, [texts[i] for i in open_], n, compiled):
+            for i, (index, gram) in self._shared([texts[i] for i in open_], n, False, compiled):
                 found[open_[i]] = self._hit(index, f"{n}-gram", 1.0, gram)
         if self.masked is not None:
             open_ = [i for i, hit in enumerate(found) if hit is None]
             hidden = [_mask(texts[i]) for i in open_]
-            for i, (index, gram) in _ngram_hits([_mask(text) for text in bench], hidden, self.masked, compiled):
+            for i, (index, gram) in self._shared(hidden, self.masked, True, compiled):
                 found[open_[i]] = self._hit(index, f"masked-{self.masked}-gram", 1.0, gram)
         if self.fuzzy is not None:
             open_ = [i for i, hit in enumerate(found) if hit is None]
-            for i, (index, share) in self._contained(bench, [texts[i] for i in open_], self.fuzzy, compiled):
+            for i, (index, share) in self._contained([texts[i] for i in open_], self.fuzzy, compiled):
                 found[open_[i]] = self._hit(index, "fuzzy", share)
         if self._pool is not None:
             for i, candidates in enumerate(whole):
@@ -157,7 +160,9 @@ class Decontaminator:
                         found[i] = self._hit(above[1], "rouge-l", above[0])
         if self.embedder is not None:
             open_ = [i for i, hit in enumerate(found) if hit is None]
-            for i, (index, score) in _nearest(self.embedder, bench, [texts[i] for i in open_], self.cosine):
+            for i, (index, score) in _nearest(
+                self.embedder, self._bench(False), [texts[i] for i in open_], self.cosine
+            ):
                 found[open_[i]] = self._hit(index, "embedding", score)
         return found
 
@@ -188,13 +193,42 @@ class Decontaminator:
         bench, row, text = self._texts[index]
         return Hit(self.benchmarks[bench].name, row, method, score, matched or text[:300])
 
-    def _contained(
-        self, bench: list[str], texts: list[str], least: Fraction, compiled: bool | None
-    ) -> Iterator[tuple[int, tuple[int, float]]]:
-        if _is_large(texts, bench) if compiled is None else compiled:
-            from tilth.select.grams import GramIndex
+    def _bench(self, masked: bool) -> list[str]:
+        return [_mask(text) if masked else text for _, _, text in self._texts]
 
-            yield from GramIndex(bench, 3).best_containment(texts, self._sizes, least.numerator, least.denominator)
+    def _index(self, n: int, masked: bool = False) -> GramIndex:
+        """Made when it is first needed: texts may come in many blocks."""
+        from tilth.select.grams import GramIndex
+
+        if (n, masked) not in self._indexes:
+            self._indexes[n, masked] = GramIndex(self._bench(masked), n)
+        return self._indexes[n, masked]
+
+    def _shared(
+        self, texts: list[str], n: int, masked: bool, compiled: bool | None
+    ) -> Iterator[tuple[int, tuple[int, str]]]:
+        """Index of each text with an n-gram of the benchmark; the benchmark's text and the n-gram."""
+        bench = self._bench(masked)
+        if _is_large(texts, bench) if compiled is None else compiled:
+            yield from self._index(n, masked).first_hits(texts)
+            return
+        known: dict[str, int] = {}
+        for index, text in enumerate(bench):
+            for gram in _grams(text, n):
+                known.setdefault(gram, index)
+        for i, text in enumerate(texts):
+            for gram in _grams(text, n):
+                if gram in known:
+                    yield i, (known[gram], gram)
+                    break
+
+    def _contained(
+        self, texts: list[str], least: Fraction, compiled: bool | None
+    ) -> Iterator[tuple[int, tuple[int, float]]]:
+        bench = self._bench(False)
+        if _is_large(texts, bench) if compiled is None else compiled:
+            found = self._index(3).best_containment(texts, self._sizes, least.numerator, least.denominator)
+            yield from found
             return
         postings: dict[str, list[int]] = defaultdict(list)
         for index, text in enumerate(bench):
@@ -213,26 +247,6 @@ def _is_large(texts: list[str], bench: list[str]) -> bool:
 
 def _mask(text: str) -> str:
     return _NUMBER.sub("0", text)
-
-
-def _ngram_hits(
-    bench: list[str], texts: list[str], n: int, compiled: bool | None
-) -> Iterator[tuple[int, tuple[int, str]]]:
-    """Index of each text with an n-gram of the benchmark; the benchmark's text and the n-gram."""
-    if _is_large(texts, bench) if compiled is None else compiled:
-        from tilth.select.grams import GramIndex
-
-        yield from GramIndex(bench, n).first_hits(texts)
-        return
-    known: dict[str, int] = {}
-    for index, text in enumerate(bench):
-        for gram in _grams(text, n):
-            known.setdefault(gram, index)
-    for i, text in enumerate(texts):
-        for gram in _grams(text, n):
-            if gram in known:
-                yield i, (known[gram], gram)
-                break
 
 
 def _grams(text: str, n: int) -> Iterator[str]:

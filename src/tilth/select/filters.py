@@ -57,6 +57,7 @@ class Filter(Protocol):
         step: the first part of the reasons it gives: ``quality``, ``subset``, ``balance``.
         name: what the log calls it.
         threshold: what it was set to, for the log.
+        alone: whether it judges each row by itself, so that blocks of rows give the same as all at once.
     """
 
     @property
@@ -65,6 +66,8 @@ class Filter(Protocol):
     def name(self) -> str: ...
     @property
     def threshold(self) -> Any: ...
+    @property
+    def alone(self) -> bool: ...
 
     def __call__(self, given: Given) -> Answer:
         """Faults by index into the given rows, and a report."""
@@ -78,6 +81,7 @@ class Heuristics:
     rules: tuple[str, ...]
     limits: Mapping[str, float] = field(default_factory=lambda: dict(LIMITS))
     step: str = "quality"
+    alone: bool = True
 
     @property
     def name(self) -> str:
@@ -106,6 +110,7 @@ class Language:
     wanted: tuple[str, ...]
     step: str = "quality"
     name: str = "language"
+    alone: bool = True
 
     @property
     def threshold(self) -> Any:
@@ -133,6 +138,7 @@ class PersonalData:
     step: str = "quality"
     name: str = "pii"
     threshold: Any = None
+    alone: bool = True
 
     def __call__(self, given: Given) -> Answer:
         """See `Filter`."""
@@ -145,14 +151,14 @@ class PersonalData:
         return out, {}
 
 
-def numbers_of(rows: Sequence[Row], column: str, todo: str) -> list[float]:
-    """The numbers in a column.
+def numbers_of(rows: Sequence[Row], column: str, todo: str, first: int = 1) -> list[float]:
+    """The numbers in a column; `first` is the number of the first row, for messages.
 
     Raises:
         InputError: a row has none.
     """
     numbers = []
-    for number, row in enumerate(rows, 1):
+    for number, row in enumerate(rows, first):
         value = row.get(column)
         if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
             where = f"row {number} (id {row.id})"

@@ -20,6 +20,7 @@ class Classifier:
     share: float = 0.5
     embed: str = "hashed"
     step: str = "quality"
+    alone: bool = False
     name: str = "classifier"
 
     @property
@@ -56,6 +57,7 @@ class ModelScore:
     high: float = float("inf")
     share: float = 1.0
     step: str = "quality"
+    alone: bool = False
 
     @property
     def name(self) -> str:

@@ -14,6 +14,9 @@ from tilth.rows.verdict import Verdict
 from tilth.select.decontaminate import Decontaminator
 from tilth.select.filters import Filter
 
+EXAMPLES = 10
+"""Dropped rows of each reason that a selection shows."""
+EXAMPLE_CHARACTERS = 240
 READS = "`text`, else `prompt` and `completion`, else `messages`"
 
 
@@ -86,28 +89,40 @@ class Selection:
         """Rows dropped by reason."""
         return dict(Counter(reason for _, reason in self.dropped))
 
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Rows kept and rows dropped."""
+        return len(self.kept), len(self.dropped)
+
     def gates(self, before: Mapping[str, Any] | None = None) -> dict[str, dict[str, Any]]:
         """Gates for the summary; `export` refuses when one is set and not passed.
 
         Args:
             before: gates of the run that the rows come from: a part of rows that passed has passed.
         """
-        found = dict(before or {})
-        if self.certificate is not None:
-            left, names = self.certificate["rows_left"], [b["name"] for b in self.certificate["benchmarks"]]
-            hits = f"{left:,} kept rows hit {', '.join(names)}" if left else f"no kept row hits {', '.join(names)}"
-            found["decontaminate"] = {"set": True, "passed": not left, "why": hits}
-        return found
+        return gates_after(self.certificate, before)
 
 
-def texts_of(rows: Sequence[Row], on: str | None = None) -> list[str]:
-    """The text of each row.
+def gates_after(
+    certificate: Mapping[str, Any] | None, before: Mapping[str, Any] | None = None
+) -> dict[str, dict[str, Any]]:
+    """See `Selection.gates`."""
+    found = dict(before or {})
+    if certificate is not None:
+        left, names = certificate["rows_left"], [b["name"] for b in certificate["benchmarks"]]
+        hits = f"{left:,} kept rows hit {', '.join(names)}" if left else f"no kept row hits {', '.join(names)}"
+        found["decontaminate"] = {"set": True, "passed": not left, "why": hits}
+    return found
+
+
+def texts_of(rows: Sequence[Row], on: str | None = None, first: int = 1) -> list[str]:
+    """The text of each row; `first` is the number of the first one, for messages.
 
     Raises:
         InputError: a row has none.
     """
     texts = []
-    for number, row in enumerate(rows, 1):
+    for number, row in enumerate(rows, first):
         text = row_text(row, on)
         if text is None:
             columns = ", ".join(f"'{name}'" for name in row) or "none"

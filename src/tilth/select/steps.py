@@ -19,13 +19,10 @@ from tilth.rows.verdict import FAIL, Verdict
 from tilth.select.decontaminate import Decontaminator, Hit
 from tilth.select.exact import exact_groups
 from tilth.select.filters import Fault, Filter, Given, numbers_of
-from tilth.select.near import MEMORY_BYTES, near_groups
+from tilth.select.near import MEMORY_BYTES, NearResult, near_groups
 from tilth.select.novelty import novelty_pass
-from tilth.select.selection import Selection, Steps, texts_of
+from tilth.select.selection import EXAMPLE_CHARACTERS, EXAMPLES, Selection, Steps, texts_of
 
-EXAMPLES = 10
-"""Dropped rows of each reason that a selection shows."""
-EXAMPLE_CHARACTERS = 240
 Finding = tuple[str, Verdict]
 
 
@@ -87,7 +84,7 @@ class _Run:
         self.noted: dict[int, Verdict] = {}
         self.log: list[dict[str, Any]] = []
         self._report: dict[str, Any] = {}
-        self.priority = _priority(rows, self.texts, steps.keep)
+        self.priority = priorities(rows, self.texts, steps.keep)
 
     @cached_property
     def vectors(self) -> Any:
@@ -120,7 +117,7 @@ class _Run:
         def faults(alive: list[int]) -> dict[int, Finding]:
             rows, texts = [self.rows[i] for i in alive], [self.texts[i] for i in alive]
             found, self._report = filter(Given(rows, texts, lambda: self.vectors[alive], self.steps.seed))
-            return {alive[i]: _fault(filter.step, fault) for i, fault in found.items()}
+            return {alive[i]: fault_finding(filter.step, fault) for i, fault in found.items()}
 
         self.step(filter.name, filter.threshold, faults, pool=False)
 
@@ -129,7 +126,7 @@ class _Run:
         rows, texts = self.rows[self.pool :], self.texts[self.pool :]
         parts = [[] if self.steps.on or (prompt := prompt_text(row)) is None else [prompt] for row in rows]
         hits = gate.check(texts, parts)
-        dirty = {self.pool + i: _hit(hit) for i, hit in enumerate(hits) if hit is not None}
+        dirty = {self.pool + i: hit_finding(hit) for i, hit in enumerate(hits) if hit is not None}
         dropped = {} if self.steps.report_only else dirty
         self.noted = {i: verdict for i, (_, verdict) in dirty.items()}
         self.step("decontaminate", gate.methods, lambda alive: dropped, pool=False)
@@ -158,21 +155,15 @@ class _Run:
         """Near duplicates."""
         steps = self.steps
         assert steps.near is not None
-        unit, _, length = steps.shingle.partition("-")
-        if not length.isdigit():
-            raise UsageError(f"shingle={steps.shingle} is not known", todo="use word-3 or char-5, for example")
+        unit, length = shingle_of(steps.shingle)
         result = near_groups(
-            [self.texts[i] for i in alive], steps.near, n=int(length), unit=unit, pool=self.pool,
+            [self.texts[i] for i in alive], steps.near, n=length, unit=unit, pool=self.pool,
             priority=self._order(alive), memory=MEMORY_BYTES if steps.memory is None else steps.memory,
         )  # fmt: skip
         self._report = {"shingle": steps.shingle, "complete": result.complete}
 
         def evidence(i: int) -> dict[str, Any]:
-            proof: dict[str, Any] = {"similarity": result.similarity[i], "threshold": float(str(steps.near))}
-            if result.link[i] != result.survivor[i]:
-                link = self.rows[alive[result.link[i]]].id
-                proof |= {"linked_to": link, "link_similarity": result.link_similarity[i]}
-            return proof
+            return near_evidence(result, i, steps.near, lambda k: self.rows[alive[k]].id)
 
         return self._grouped("near", alive, result.survivor, evidence)
 
@@ -223,15 +214,47 @@ def _fail(step: str, detail: str, score: float | None, evidence: dict[str, Any])
     return f"{step}:{detail}", Verdict(step, FAIL, score, evidence, detail)
 
 
-def _fault(step: str, fault: Fault) -> Finding:
+def fault_finding(step: str, fault: Fault) -> Finding:
+    """Reason and verdict of a row in which a filter found a fault."""
     return _fail(step, fault.detail, fault.score, dict(fault.evidence))
 
 
-def _hit(hit: Hit) -> Finding:
+def hit_finding(hit: Hit) -> Finding:
+    """Reason and verdict of a row that hits a benchmark."""
     return _fail("decontaminate", hit.method, hit.score, hit.as_dict())
 
 
-def _priority(rows: list[Row], texts: list[str], keep: str) -> list[float] | None:
+def near_evidence(result: NearResult, i: int, threshold: Any, id_of: Callable[[int], str]) -> dict[str, Any]:
+    """Why text `i` of a result of `near_groups` goes, its survivor aside."""
+    proof: dict[str, Any] = {"similarity": result.similarity[i], "threshold": float(str(threshold))}
+    if result.link[i] != result.survivor[i]:
+        proof |= {"linked_to": id_of(result.link[i]), "link_similarity": result.link_similarity[i]}
+    return proof
+
+
+def shingle_of(spelling: str) -> tuple[str, int]:
+    """Unit and length of ``word-3`` or ``char-5``.
+
+    Raises:
+        UsageError: the length is no number.
+    """
+    unit, _, length = spelling.partition("-")
+    if not length.isdigit():
+        raise UsageError(f"shingle={spelling} is not known", todo="use word-3 or char-5, for example")
+    return unit, int(length)
+
+
+def priorities(rows: Sequence[Row], texts: Sequence[str], keep: str, first: int = 1) -> list[float] | None:
+    """One number a row, the highest of a group survives; None when the first in the file does.
+
+    Args:
+        rows, texts: the rows.
+        keep: the rule, see `Steps`.
+        first: number of the first row in the source, for messages.
+
+    Raises:
+        UsageError: no such rule. InputError: a row has no number in the column.
+    """
     if keep in ("first", "hard", "easy"):
         return None
     if keep == "longest":
@@ -239,4 +262,4 @@ def _priority(rows: list[Row], texts: list[str], keep: str) -> list[float] | Non
     rule, _, column = keep.partition(":")
     if rule != "best" or not column:
         raise UsageError(f"keep={keep} is no rule", todo="use first, longest, best:COLUMN, hard or easy")
-    return numbers_of(rows, column, "choose another keep=best:COLUMN")
+    return numbers_of(rows, column, "choose another keep=best:COLUMN", first)
