@@ -272,7 +272,7 @@ class ScopeContext:
 
     async def bind(self, role: str, folder: Path) -> Model:
         """See `Context.bind`."""
-        path = folder.relative_to(self.asker.workshop.root).as_posix() if folder.is_absolute() else str(folder)
+        path = folder.relative_to(self.asker.workshop.root).as_posix()
 
         async def open_once() -> Any:
             from tilth.models.spec import open_folder

@@ -18,7 +18,7 @@ class Workshop:
     """
 
     def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
+        self._folder = folder.resolve() if folder is not None else None
         self._own: tempfile.TemporaryDirectory[str] | None = None
         self.doing = ""
         """What is being made, for the progress line."""

@@ -77,6 +77,11 @@ RECIPES = Registry(
         "translate-train": "tilth.recipes.multilingual.translate_train:translate_train",
         "multilingual-qa": "tilth.recipes.multilingual.multilingual_qa:multilingual_qa",
         "math-corpus": "tilth.recipes.maths.math_corpus:math_corpus",
+        "half-correct": "tilth.recipes.experiments.half_correct:half_correct",
+        "verified-or-not": "tilth.recipes.experiments.verified_or_not:verified_or_not",
+        "rest-em-drift": "tilth.recipes.experiments.rest_em_drift:rest_em_drift",
+        "amount-and-mix": "tilth.recipes.experiments.amount_and_mix:amount_and_mix",
+        "model-collapse": "tilth.recipes.experiments.model_collapse:model_collapse",
     },
 )
 

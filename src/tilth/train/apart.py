@@ -1,7 +1,9 @@
-"""A training in a process of its own, so that a loop can be stopped at once and trainings run side by side.
+"""Trainings in processes of their own, so that a loop can be stopped at once and trainings run side by side.
 
-``python -m tilth.train.apart`` reads one job as JSON from stdin and writes one JSON document to stdout. A stopped
-training goes on from its last checkpoint when the same job is run again. Knows no recipe.
+``python -m tilth.train.apart`` reads one job a line as JSON from stdin, trains, and writes one JSON line each to stdout. It
+ends when its stdin does, even half-way through a job: a training whose loop was killed must not write into the folder that
+the resumed loop writes into. A stopped training goes on from its last checkpoint when the same job is run again. Idle
+processes are kept for the next job of the same event loop. Knows no recipe.
 """
 
 from __future__ import annotations
@@ -9,26 +11,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import subprocess
 import sys
 import threading
 import traceback
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import orjson
 
 from tilth.errors import InputError, TilthError
 from tilth.train.arms import ONE_THREAD
 from tilth.train.engine import choose
-
-_SLOTS: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
-
-
-def _places() -> asyncio.Semaphore:
-    """As many trainings side by side as there are cores."""
-    return _SLOTS.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(os.cpu_count() or 1))
 
 
 async def train_apart(
@@ -47,42 +44,89 @@ async def train_apart(
     Raises:
         InputError: rows cannot be trained on, or the training failed.
     """
-    async with _places():
-        return await _train(method, rows, out, base, settings)
-
-
-async def _train(
-    method: str, rows: Sequence[Mapping[str, Any]], out: str | Path, base: str, settings: Mapping[str, Any] | None
-) -> dict[str, Any]:
     job = {"method": method, "rows": [dict(r) for r in rows], "out": str(out), "base": base, "settings": settings or {}}
-    plain = choose(method, base, settings or {}).name == "plain"
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tilth.train.apart",
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, **(ONE_THREAD if plain else {})}, start_new_session=True,
-    )  # fmt: skip
-    assert process.stdin is not None and process.stdout is not None
-    try:
-        process.stdin.write(orjson.dumps(job, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n")
-        await process.stdin.drain()
-        answer = await process.stdout.read()  # stdin stays open meanwhile: its end tells the process that we are gone
-        await process.wait()
-    except (BrokenPipeError, ConnectionResetError):
-        answer = b""
-        await process.wait()
-    finally:
-        process.stdin.close()
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-    if process.returncode or not answer:
-        raise InputError(f"a training process ended with {process.returncode}", where=str(out), todo="see its output")
-    result: dict[str, Any] = orjson.loads(answer.splitlines()[-1])
+    crew = _crew()
+    async with crew.slots:
+        hand = crew.take(choose(method, base, settings or {}).name == "plain")
+        try:
+            line = await asyncio.to_thread(hand.work, orjson.dumps(job, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n")
+        except asyncio.CancelledError:
+            hand.kill()
+            raise
+        if not line:
+            hand.kill()
+            raise InputError(f"a training process ended with {hand.process.returncode}", where=str(out))
+        crew.put(hand)
+    result: dict[str, Any] = orjson.loads(line)
     if "error" in result:
         found, where, todo = result["error"]
         raise InputError(found, where=where, todo=todo)
     return result
+
+
+class _Hand:
+    """One training process."""
+
+    def __init__(self, plain: bool) -> None:
+        self.plain = plain
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tilth.train.apart"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            env={**os.environ, **(ONE_THREAD if plain else {})}, start_new_session=True,
+        )  # fmt: skip
+
+    def work(self, job: bytes) -> bytes:
+        """Hand over a job and wait for its line; empty when the process ended."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        try:
+            self.process.stdin.write(job)
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            return b""
+        return self.process.stdout.readline()
+
+    def kill(self) -> None:
+        """End it at once."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            with contextlib.suppress(OSError):
+                pipe.close()  # type: ignore[union-attr]
+
+
+class _Crew:
+    """The training processes of one event loop: as many at once as there are cores."""
+
+    def __init__(self) -> None:
+        self.slots = asyncio.Semaphore(os.cpu_count() or 1)
+        self.idle: list[_Hand] = []
+
+    def take(self, plain: bool) -> _Hand:
+        for hand in self.idle:
+            if hand.plain == plain and hand.process.poll() is None:
+                self.idle.remove(hand)
+                return hand
+        return _Hand(plain)
+
+    def put(self, hand: _Hand) -> None:
+        self.idle.append(hand)
+
+
+_CREWS: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Crew] = weakref.WeakKeyDictionary()
+
+
+def _crew() -> _Crew:
+    loop = asyncio.get_running_loop()
+    if loop not in _CREWS:
+        _CREWS[loop] = crew = _Crew()
+        weakref.finalize(loop, _dismiss, crew.idle)
+    return _CREWS[loop]
+
+
+def _dismiss(idle: list[_Hand]) -> None:
+    for hand in idle:
+        hand.kill()
+    idle.clear()
 
 
 def work(job: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,24 +141,27 @@ def work(job: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """One job from stdin, its result to stdout."""
-    job = orjson.loads(sys.stdin.buffer.readline())
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    try:
-        reply = work(job)
-    except TilthError as error:
-        reply = {"error": [error.found, error.where, error.todo]}
-    except Exception:
-        reply = {"error": [f"a training process failed:\n{traceback.format_exc()}", job["out"], ""]}
-    sys.stdout.buffer.write(orjson.dumps(reply) + b"\n")
-    sys.stdout.buffer.flush()
-    os._exit(0)
+    """Jobs from stdin, their results to stdout, until stdin ends."""
+    jobs: SimpleQueue[bytes] = SimpleQueue()
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints is no result
 
+    def read() -> None:
+        for line in sys.stdin.buffer:
+            jobs.put(line)
+        os._exit(0)
 
-def _end_with_parent() -> None:
-    """A training whose loop was killed must not write into the folder that the resumed loop writes into."""
-    os.read(0, 1)
-    os._exit(1)
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        job = orjson.loads(jobs.get())
+        try:
+            reply = work(job)
+        except TilthError as error:
+            reply = {"error": [error.found, error.where, error.todo]}
+        except Exception:
+            reply = {"error": [f"a training process failed:\n{traceback.format_exc()}", job["out"], ""]}
+        out.write(orjson.dumps(reply) + b"\n")
+        out.flush()
 
 
 if __name__ == "__main__":

@@ -12,6 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+STEP_LABELS = ("wrong", "right")
+"""What the two outputs of a process-reward model mean."""
+STEP_END = "\n"
+"""What ends a step; its label is read at this text's last token."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -24,6 +29,8 @@ class Shape:
         heads: attention heads (as many key heads).
         inner: of the gated feed-forward.
         positions: longest sequence.
+        head: 0 for a language model; else the outputs of a linear head on the residual stream: 1 for the reward of a
+            whole answer (``LlamaForSequenceClassification``), more for labels of tokens (``LlamaForTokenClassification``).
     """
 
     vocabulary: int
@@ -32,16 +39,26 @@ class Shape:
     heads: int = 4
     inner: int = 128
     positions: int = 256
+    head: int = 0
 
     def config(self) -> dict[str, Any]:
         """The Hugging Face ``config.json``."""
+        kind = "CausalLM" if not self.head else "SequenceClassification" if self.head == 1 else "TokenClassification"
+        named: dict[str, Any] = {}
+        if self.head > 1:
+            labels = STEP_LABELS if self.head == len(STEP_LABELS) else [f"LABEL_{i}" for i in range(self.head)]
+            named = {"id2label": dict(enumerate(labels)), "label2id": {v: i for i, v in enumerate(labels)}}
+            named |= {"step_separator": STEP_END}
+        elif self.head:
+            named = {"id2label": {0: "reward"}, "label2id": {"reward": 0}}
         return {
-            "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": self.vocabulary,
+            "architectures": [f"LlamaFor{kind}"], "model_type": "llama", "vocab_size": self.vocabulary,
             "hidden_size": self.width, "intermediate_size": self.inner, "num_hidden_layers": self.layers,
             "num_attention_heads": self.heads, "num_key_value_heads": self.heads, "head_dim": self.width // self.heads,
             "max_position_embeddings": self.positions, "hidden_act": "silu", "rms_norm_eps": 1e-5, "rope_theta":
             10000.0, "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}, "tie_word_embeddings": True,
             "attention_bias": False, "mlp_bias": False, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
+            **named,
         }  # fmt: skip
 
     @staticmethod
@@ -88,6 +105,10 @@ class SmallLlama(nn.Module):
             add(at + "mlp.up_proj.weight", inner, width)
             add(at + "mlp.down_proj.weight", width, inner, std=deep)
         add("model.norm.weight", width)
+        if shape.head:
+            add("score.weight", shape.head, width, std=width**-0.5)
+        if shape.head > 1:
+            self.weights["score/bias"] = nn.Parameter(torch.zeros(shape.head))
         size = width // shape.heads
         frequency = 10000.0 ** (-torch.arange(0, size, 2, dtype=torch.float64) / size)
         angle = torch.outer(torch.arange(shape.positions, dtype=torch.float64), torch.cat([frequency, frequency]))
@@ -95,7 +116,8 @@ class SmallLlama(nn.Module):
         self.register_buffer("sin", angle.sin().float(), persistent=False)
 
     def forward(self, ids: Tensor, at: Tensor) -> Tensor:
-        """Logits ``[picked, vocabulary]`` after the flat positions `at` of right-padded ids ``[rows, length]``."""
+        """Logits ``[picked, vocabulary]`` (or ``[picked, head]``) after the flat positions `at` of right-padded ids
+        ``[rows, length]``."""
         rows, length = ids.shape
         shape, w = self.shape, {k.replace("/", "."): v for k, v in self.weights.items()}
         cos, sin = self.cos[:length], self.sin[:length]
@@ -121,6 +143,8 @@ class SmallLlama(nn.Module):
                 gate * functional.linear(h, w[p + "mlp.up_proj.weight"]), w[p + "mlp.down_proj.weight"]
             )
         x = norm(x.reshape(rows * length, -1)[at], w["model.norm.weight"])
+        if shape.head:
+            return functional.linear(x, w["score.weight"], w.get("score.bias"))
         return functional.linear(x, w["model.embed_tokens.weight"])
 
     def tensors(self) -> dict[str, Any]:
@@ -128,7 +152,9 @@ class SmallLlama(nn.Module):
         return {k.replace("/", "."): v.detach().numpy() for k, v in self.weights.items()}
 
     def take(self, tensors: dict[str, Any]) -> None:
-        """Set the parameters from NumPy arrays under their Hugging Face names."""
+        """Set the parameters from NumPy arrays under their Hugging Face names; a head that they lack stays fresh."""
         with torch.no_grad():
             for name, value in self.weights.items():
+                if name.startswith("score/") and name.replace("/", ".") not in tensors:
+                    continue
                 value.copy_(torch.from_numpy(tensors[name.replace("/", ".")].astype("float32")))

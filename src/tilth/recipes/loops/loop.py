@@ -78,8 +78,8 @@ async def train(
 
     inputs = {"method": method, "start": identity, "rows": digest(plain), "settings": options}
     made = await ctx.artefact(name, inputs, make)
-    ctx.note(f"{name}: training rows", len(plain))
-    ctx.note(f"{name}: training CPU seconds", made.value["seconds"])
+    ctx.note("trainings", 1)
+    ctx.note("training CPU seconds", made.value["seconds"])
     return await ctx.bind(role, made.path / "model")
 
 

@@ -1,0 +1,1 @@
+"""Experiments about the field's claims, as recipes whose rows are results."""

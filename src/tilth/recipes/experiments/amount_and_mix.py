@@ -1,0 +1,53 @@
+"""amount-and-mix: how much synthetic data, at which error, beside what theory calls break-even.
+
+`real` gold rows, plus m synthetic rows of which a share eps is wrong. The break-even noise of the theory at the same n, m
+and nominal features stands in each result row (`tilth.theory.break_even_noise`): beyond it, the rows should hurt. The theory is
+of a linear classifier of two classes on Gaussian features, and this is a language model whose wrong answers differ from each
+other, so only sign and order can be compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import numpy as np
+
+from tilth.recipes.experiments.common import SETTINGS, Arm, compare_arms, key_of, problems, seeds_of, with_errors
+from tilth.recipes.recipe import Candidate, Context, recipe
+from tilth.rows.row import Row
+from tilth.theory.search import break_even_noise
+
+AMOUNTS = (100, 300, 900)
+NOISES = (0.0, 0.3, 0.6, 0.8)
+FEATURES, SIGNAL = 50, 1.0
+"""Nominal dimension and class mean of the theory; the break-even moves little with them at these n and m."""
+
+
+@recipe(
+    "amount-and-mix",
+    family="experiments",
+    cites=("arXiv:2410.08942",),
+    takes=("topic",),
+    makes=("arm", "seed", "score", "synthetic", "epsilon", "right"),
+    roles=(),
+    pool=True,
+    topic=True,
+)
+async def amount_and_mix(
+    rows: list[Row], ctx: Context, *, seeds: int = 5, real: int = 100, test: int = 300, steps: int = 600
+) -> AsyncIterator[Candidate]:
+    """Real only, then real with 100, 300 and 900 synthetic rows at errors of 0 to 80 %."""
+    own = problems(real, key_of("real", ctx.seed), "real")
+    pool, held_out = (
+        problems(max(AMOUNTS), key_of("asked", ctx.seed), "asked"),
+        problems(test, key_of("held out"), "test"),
+    )
+    limits = break_even_noise(n=real, m=np.array(AMOUNTS), p=FEATURES, mu=SIGNAL)
+    arms = [Arm("real only", own, {"synthetic": 0, "epsilon": 0.0, "break_even": None})]
+    for noise in NOISES:
+        made = with_errors(pool, noise, ctx.rng("errors", str(noise)))
+        for amount, limit in zip(AMOUNTS, limits, strict=True):
+            facts = {"synthetic": amount, "epsilon": noise, "break_even": round(float(limit), 4)}
+            arms.append(Arm(f"+ {amount} at {noise:.0%} wrong", [*own, *made[:amount]], facts))
+    for row in await compare_arms(ctx, arms, seeds_of(seeds), held_out, settings={**SETTINGS, "max_steps": steps}):
+        yield row
