@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tilth.verify.language_id import FUNCTION_WORDS, Languages, script
+from tilth.errors import UsageError
+from tilth.rows.row import Row
+from tilth.verify.language_id import FUNCTION_WORDS, Languages, LanguageVerifier, script
 
 KNOWN = Languages.built_in()
 
@@ -50,3 +52,29 @@ def test_every_list_has_words_and_scripts_are_named() -> None:
     assert all(len(set(words.split())) > 20 for words in FUNCTION_WORDS.values())
     assert (script("abc где"), script("где abcd"), script("12")) == ("LATIN", "LATIN", None)
     assert script("漢字かな") == "HIRAGANA"
+
+
+ENGLISH = "This is a sentence that was written for the reader who knows what it is about."
+GERMAN = "Das ist ein Satz, der für den Leser geschrieben wurde, der weiß, worum es in ihm geht."
+
+
+@pytest.mark.parametrize(
+    ("text", "lang", "reason"),
+    [
+        (ENGLISH, "en", "language:pass"),
+        (GERMAN, "en", "language:fail:de"),
+        (GERMAN, "de", "language:pass"),
+        ("Ja.", "de", "language:unknown:short"),
+        (ENGLISH, "fi", "language:unknown:not-covered"),
+        (GERMAN + "\n```python\nfor x in the_list: print(x) and return this\n```", "de", "language:pass"),
+        ("Это предложение написано по-русски.", "ru", "language:pass"),
+    ],
+)
+def test_a_completion_is_held_against_the_language_wanted(text, lang, reason):
+    verdict = LanguageVerifier(by="words").verify(Row({"completion": text, "lang": lang}, "r"))
+    assert (verdict.reason, verdict.tier) == (reason, "words")
+
+
+def test_a_language_that_is_no_code_is_refused():
+    with pytest.raises(UsageError):
+        LanguageVerifier(lang="English")

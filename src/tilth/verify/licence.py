@@ -5,7 +5,7 @@ are read, nothing is concluded from them beyond your own lists.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -64,6 +64,13 @@ def notices(text: str) -> list[str]:
     return found
 
 
+def _fits(notice: str, allowed: Collection[str]) -> bool:
+    """Whether some allowed licence carries a notice of this kind."""
+    if notice.startswith("cc-"):
+        return any(name.startswith("cc-by") and notice[2:] in name for name in allowed)
+    return notice in allowed or any(name.startswith(f"{notice}-") for name in allowed)
+
+
 @dataclass(frozen=True, slots=True)
 class LicenceVerifier(RowVerifier):
     """A row passes when the licence it names is allowed and its text carries no notice of another kind.
@@ -93,7 +100,7 @@ class LicenceVerifier(RowVerifier):
         allowed = {licence_name(str(a)) for a in self.allow}
         parts = [row.get("text"), prompt_text(row), last_assistant(row)]
         found = notices("\n".join(p for p in parts if isinstance(p, str))) if self.text else []
-        bad = [n for n in found if n not in allowed]
+        bad = [n for n in found if not _fits(n, allowed)]
         named = row.get(self.column) or row.get("license")
         evidence: dict[str, Any] = {"licence": named, "notices": found}
         if bad:

@@ -280,7 +280,7 @@ def _verdict(right: bool | None, found: Found, gold: str, doubt: str = "not-comp
 
 @dataclass(frozen=True, slots=True)
 class MathVerifier(RowVerifier):
-    """`check_answer` on a row's `completion` (or last assistant turn) and `answer`."""
+    """A row passes when its final answer equals the column `answer`."""
 
     id: ClassVar[str] = "math"
     version: ClassVar[str] = VERSION

@@ -246,7 +246,7 @@ def check_steps(text: str) -> Verdict:
 
 @dataclass(frozen=True, slots=True)
 class StepsVerifier(RowVerifier):
-    """`check_steps` on a row's `completion` (or last assistant turn)."""
+    """A row passes when every equation that its answer shows is right."""
 
     id: ClassVar[str] = "steps"
     version: ClassVar[str] = VERSION

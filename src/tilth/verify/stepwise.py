@@ -85,3 +85,30 @@ def labelled(row: Row, verdict: Verdict) -> dict[str, Any] | None:
     """A row in the stepwise form, from a verdict that labels its steps: ``completions`` and ``labels``; None without any."""
     labels = verdict.evidence.get("labels")
     return {**row, "completions": steps_of(row)[: len(labels)], "labels": labels} if labels else None
+
+
+def first_wrong(labels: Sequence[int]) -> int | None:
+    """Index of the first step labelled -1; None when there is none."""
+    return list(labels).index(-1) if -1 in labels else None
+
+
+def locating(verdicts: Sequence[Verdict], truth: Sequence[int | None]) -> dict[str, float]:
+    """How well verdicts find the first wrong step; unknown finds nothing.
+
+    Args:
+        verdicts: with ``first_wrong_step`` in the evidence of a fail.
+        truth: the first wrong step of each solution, None for a right one.
+
+    Returns:
+        ``erroneous``: share of wrong solutions whose first error is named exactly; ``correct``: share of right ones that pass;
+        ``f1``: their harmonic mean (ProcessBench, Zheng et al. 2024, arXiv:2412.06559, section 3); and the counts.
+    """
+    wrong = [(v, t) for v, t in zip(verdicts, truth, strict=True) if t is not None]
+    right = [v for v, t in zip(verdicts, truth, strict=True) if t is None]
+    exact = sum(v.outcome == FAIL and v.evidence.get("first_wrong_step") == t for v, t in wrong)
+    a = exact / len(wrong) if wrong else 0.0
+    b = sum(v.outcome == PASS for v in right) / len(right) if right else 0.0
+    return {
+        "wrong": len(wrong), "right": len(right), "erroneous": a, "correct": b,
+        "f1": 2 * a * b / (a + b) if a + b else 0.0,
+    }  # fmt: skip
