@@ -140,10 +140,7 @@ def test_options_name_the_nearest_field_and_check_their_type() -> None:
     assert SFTConfig.of({"steps": 7, "lr": 1, "batch": 4}).learning_rate == 1.0
 
 
-@pytest.mark.parametrize("method", ["reward", "prm"])
-def test_methods_of_later_say_not_yet(method: str) -> None:
-    with pytest.raises(UsageError, match="not built yet"):
-        check_method(method)
+def test_a_method_that_is_none_names_the_nearest() -> None:
     with pytest.raises(UsageError, match="did you mean 'dpo'"):
         check_method("dppo")
 

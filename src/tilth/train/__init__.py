@@ -12,13 +12,16 @@ if TYPE_CHECKING:
     from tilth.train.engine import train
     from tilth.train.plain import Trained, sft
     from tilth.train.preference import prefer
+    from tilth.train.scores import StepScores, reward_scores, step_scores
 
 _HOMES = {
-    "ArmResult": "arms", "train_arms": "arms", "PreferenceConfig": "config", "SFTConfig": "config", "Trained": "plain",
-    "sft": "plain", "prefer": "preference", "train": "engine", "RewardConfig": "config",
+    "ArmResult": "arms", "train_arms": "arms", "PreferenceConfig": "config", "RewardConfig": "config",
+    "SFTConfig": "config", "train": "engine", "Trained": "plain", "sft": "plain", "prefer": "preference",
+    "StepScores": "scores", "reward_scores": "scores", "step_scores": "scores",
 }  # fmt: skip
 __all__ = [
-    "ArmResult", "PreferenceConfig", "RewardConfig", "SFTConfig", "Trained", "prefer", "sft", "train", "train_arms",
+    "ArmResult", "PreferenceConfig", "RewardConfig", "SFTConfig", "StepScores", "Trained", "prefer", "reward_scores",
+    "sft", "step_scores", "train", "train_arms",
 ]  # fmt: skip
 
 __getattr__ = face(__name__, _HOMES)

@@ -43,6 +43,22 @@ def preference_of(row: Row, index: int) -> tuple[str, str, str]:
     return str(texts["prompt"]), str(texts["chosen"]), str(texts["rejected"])
 
 
+def margin_of(row: Row, index: int) -> float | None:
+    """By how much chosen is better, where the row says so.
+
+    Raises:
+        InputError: it is no number.
+    """
+    margin = row.get("margin")
+    if margin is None:
+        return None
+    if isinstance(margin, bool) or not isinstance(margin, int | float):
+        raise InputError(
+            f"margin is {margin!r}", where=f"row {index + 1}", todo="give a number, or leave the column out"
+        )
+    return float(margin)
+
+
 def unpaired_of(row: Row, index: int) -> list[tuple[str, str, bool]]:
     """Prompt, completion and whether it is right; a row with `chosen` and `rejected` is one of each.
 
@@ -135,8 +151,9 @@ def for_trl(rows: Sequence[Row], method: str, chat: bool) -> list[dict[str, Any]
                 made.append({"prompt": turns(row), "completion": reply(text), "label": right})
         else:
             _, chosen, rejected = preference_of(row, i)
-            margin = {"margin": float(row["margin"])} if method == "reward" and row.get("margin") is not None else {}
-            made.append({"prompt": turns(row), "chosen": reply(chosen), "rejected": reply(rejected), **margin})
+            margin = margin_of(row, i) if method == "reward" else None
+            extra = {} if margin is None else {"margin": margin}
+            made.append({"prompt": turns(row), "chosen": reply(chosen), "rejected": reply(rejected), **extra})
     if made and len({tuple(row) for row in made}) > 1:
         raise InputError("the rows do not all have the same columns", todo="train on rows of one kind at a time")
     return made

@@ -155,8 +155,6 @@ def check_method(method: str) -> None:
     """
     if method not in METHODS:
         raise UsageError(f"no training method is called '{method}'", todo=did_you_mean(method, METHODS))
-    if method in ("reward", "prm"):
-        raise UsageError(f"training by '{method}' is not built yet", todo="built: sft, dpo, ipo, kto")
 
 
 def need_torch() -> None:

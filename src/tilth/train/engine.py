@@ -162,11 +162,16 @@ def train(
 
         return train_trl(rows, out, method=method, base=base, settings=given, half=half, tell=tell)
     config = plain_config(method, given)
-    start = base if base == "nano:scratch" else str(local_folder(base))
+    start = base if base.startswith("nano") else str(local_folder(base))
     if isinstance(config, PreferenceConfig):
         from tilth.train.preference import prefer
 
-        return prefer(rows, out, base=base if base.startswith("nano") else start, config=config, half=half, tell=tell)
+        return prefer(rows, out, base=start, config=config, half=half, tell=tell)
+    if isinstance(config, RewardConfig):
+        from tilth.train.reward import reward, steps
+
+        rewarded = reward if method == "reward" else steps
+        return rewarded(rows, out, base=start, config=config, half=half, tell=tell)
     from tilth.train.plain import sft
 
-    return sft(rows, out, base=base if base.startswith("nano") else start, config=config, half=half, tell=tell)
+    return sft(rows, out, base=start, config=config, half=half, tell=tell)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -51,6 +51,7 @@ class Trained:
         engine: ``plain`` or ``trl``.
         steps: optimiser steps.
         config: every setting of the training.
+        cut: rows with more tokens than were read of them (TRL's ``max_length``; the plain loop refuses such rows).
     """
 
     folder: Path
@@ -63,6 +64,7 @@ class Trained:
     engine: str = "plain"
     steps: int = 0
     config: Mapping[str, Any] = field(default_factory=dict)
+    cut: int = 0
 
 
 def sft(
@@ -116,6 +118,7 @@ def train_folder(
     prepare: Callable[[SmallLlama], tuple[list[int], Objective]],
     half: bool,
     tell: Callable[[int, float], None] | None,
+    method: str = "sft",
 ) -> Trained:
     """Train `model` and write its folder, unless that very training stands there already.
 
@@ -128,6 +131,7 @@ def train_folder(
         prepare: gives the rows' lengths and the objective.
         half: whether to store half-precision weights.
         tell: see `sft`.
+        method: for the record.
     """
     import torch
 
@@ -142,6 +146,7 @@ def train_folder(
         aside.mkdir(parents=True, exist_ok=True)
         record = loop(model, lengths, objective, config, aside / f"{fingerprint}.pt", tell)
         record |= {"fingerprint": fingerprint, "base": base, "config": config.as_dict(), "rows": len(texts)}
+        record["method"] = method
         _write(folder, aside, model, start.tokenizer, record, half)
     except OSError as error:
         raise DiskError(
@@ -159,27 +164,35 @@ def encode(texts: Sequence[tuple[str, str]], tokenizer: Tokenizer, positions: in
     pairs = []
     for i, (prompt, completion) in enumerate(texts):
         pair = (tokenizer.prompt_ids(prompt), [*tokenizer.encode(completion), tokenizer.eos])
-        if tokenizer.unk in pair[0] or tokenizer.unk in pair[1]:
-            raise InputError(
-                f"the model cannot read {tokenizer.unknown(prompt + completion)[:5]}",
-                where=f"row {i + 1}",
-                todo="train nano:scratch, whose vocabulary is made from the rows",
-            )
-        if len(pair[0]) + len(pair[1]) > positions:
-            raise InputError(
-                f"{len(pair[0]) + len(pair[1])} tokens, the model reads {positions}",
-                where=f"row {i + 1}",
-                todo="drop or shorten the row",
-            )
+        check_ids(pair[0] + pair[1], prompt + completion, i, tokenizer, positions)
         pairs.append(pair)
     return pairs
 
 
-def start_model(start: Base, seed: int) -> SmallLlama:
-    """The model that a training starts from; `seed` makes fresh weights where there are none."""
+def check_ids(ids: Sequence[int], text: str, row: int, tokenizer: Tokenizer, positions: int) -> None:
+    """Insist that the model can read a row's tokens.
+
+    Raises:
+        InputError: it is too long, or has letters that the model cannot read.
+    """
+    if tokenizer.unk in ids:
+        raise InputError(
+            f"the model cannot read {tokenizer.unknown(text)[:5]}",
+            where=f"row {row + 1}",
+            todo="train nano:scratch, whose vocabulary is made from the rows",
+        )
+    if len(ids) > positions:
+        raise InputError(
+            f"{len(ids)} tokens, the model reads {positions}", where=f"row {row + 1}", todo="drop or shorten the row"
+        )
+
+
+def start_model(start: Base, seed: int, head: int = 0) -> SmallLlama:
+    """The model that a training starts from; `seed` makes fresh weights where there are none, also of a `head`."""
     from tilth.train.llama import Shape, SmallLlama
 
-    model = SmallLlama(Shape.of(start.config) if start.config else Shape(len(start.tokenizer)), seed)
+    shape = Shape.of(start.config) if start.config else Shape(len(start.tokenizer))
+    model = SmallLlama(replace(shape, head=head), seed)
     if start.tensors is not None:
         model.take(start.tensors)
     return model
@@ -279,13 +292,18 @@ def loop(
             fresh = checkpoint.with_suffix(".new")
             torch.save(state, fresh)
             fresh.replace(checkpoint)
-    tenth = max(1, len(losses) // 10)
-    parts = [losses[i : i + tenth] for i in range(0, len(losses), tenth)]
     return {
-        "losses": [round(sum(p) / len(p), 4) for p in parts], "tokens": tokens,
+        "losses": tenths(losses), "tokens": tokens,
         "seconds": round(spent + time.process_time() - began, 2),
         "parameters": sum(p.numel() for p in model.parameters()),
     }  # fmt: skip
+
+
+def tenths(losses: Sequence[float]) -> list[float]:
+    """Mean loss of each tenth of a training."""
+    tenth = max(1, len(losses) // 10)
+    parts = [losses[i : i + tenth] for i in range(0, len(losses), tenth)]
+    return [round(sum(p) / len(p), 4) for p in parts]
 
 
 def schedule(step: int, warmup: int, total: int) -> float:
@@ -325,8 +343,8 @@ def _write(
     config = model.shape.config() | {"dtype": "float16" if half else "float32"}
     generation = {"bos_token_id": tokenizer.bos, "eos_token_id": tokenizer.eos, "pad_token_id": tokenizer.pad}
     files = {
-        "config.json": orjson.dumps(config, option=orjson.OPT_INDENT_2),
-        "generation_config.json": orjson.dumps(generation),
+        "config.json": orjson.dumps(config, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS),
+        **({} if model.shape.head else {"generation_config.json": orjson.dumps(generation)}),
         "model.safetensors": safetensors_bytes(tensors),
         **tokenizer.files(),
         RECORD: orjson.dumps(record, option=orjson.OPT_INDENT_2),
@@ -367,4 +385,5 @@ def trained(folder: Path, record: Mapping[str, Any], fresh: bool = True) -> Trai
     return Trained(
         folder, record["losses"], record["rows"], record["tokens"], record["seconds"], record["parameters"], fresh,
         record.get("engine", "plain"), record.get("steps") or record["config"]["max_steps"], record["config"],
+        record.get("cut", 0),
     )  # fmt: skip

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tilth.errors import InputError
 from tilth.train.base import open_base
 from tilth.train.columns import preference_of, unpaired_of
-from tilth.train.config import PreferenceConfig, need_torch
+from tilth.train.config import LOSS_OF, PreferenceConfig, need_torch
 from tilth.train.plain import Objective, Pair, Trained, encode, start_model, tensors, train_folder
 
 if TYPE_CHECKING:
@@ -74,7 +74,10 @@ def prefer(
         lengths = [len(a) + len(b) + len(c) for (a, b), (_, c) in zip(chosen, rejected, strict=True)]
         return lengths, paired(model, chosen, rejected, config)
 
-    return train_folder(Path(out), start, base, texts, config, start_model(start, config.seed), prepare, half, tell)
+    method = {loss: name for name, loss in LOSS_OF.items()}[config.loss_type]
+    return train_folder(
+        Path(out), start, base, texts, config, start_model(start, config.seed), prepare, half, tell, method
+    )
 
 
 def log_probabilities(model: SmallLlama, pairs: Sequence[Pair], average: bool) -> torch.Tensor:

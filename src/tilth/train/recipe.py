@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+import orjson
 
 RECIPE = "recipe.yaml"
 ROWS = "rows"
 """The folder beside it that holds the rows, in TRL's columns."""
-OURS = ("trainer", "merge", "threads", "average_log_prob")
+OURS = ("trainer", "merge", "threads")
 """Settings of ours that TRL does not have."""
 ALIASES = {
     "steps": "max_steps", "batch": "per_device_train_batch_size", "lr": "learning_rate", "use_lora": "use_peft",
@@ -20,6 +23,21 @@ COMMANDS = {
     "prm": "accelerate launch -m tilth.train.steps",
 }  # fmt: skip
 ON_CPU = "--use_cpu true --bf16 false --gradient_checkpointing false"
+
+
+def write_recipe(
+    folder: Path, method: str, model: str, rows: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]
+) -> None:
+    """Write `recipe.yaml` and the rows that it names into a folder.
+
+    Args:
+        folder: where to.
+        method, model, settings: see `recipe_text`.
+        rows: in TRL's columns.
+    """
+    (folder / ROWS).mkdir(exist_ok=True)
+    (folder / ROWS / "train.jsonl").write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+    (folder / RECIPE).write_text(recipe_text(method, model, settings), encoding="utf-8")
 
 
 def recipe_text(method: str, model: str, settings: Mapping[str, Any]) -> str:
