@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 from tilth.rows.row import Row
 from tilth.rows.text import last_assistant
 from tilth.rows.verdict import FAIL, PASS, UNKNOWN, Verdict
+from tilth.verify.stepwise import steps_of
 from tilth.verify.verifier import RowVerifier
 
 VERSION = "1"
@@ -253,8 +254,10 @@ class StepsVerifier(RowVerifier):
 
     def missing(self, row: Mapping[str, Any]) -> str | None:
         """The column that the row lacks, or None."""
-        return None if "completion" in row or "messages" in row else "completion"
+        return None if {"completion", "completions", "messages"} & set(row) else "completion"
 
     def verify(self, row: Row) -> Verdict:
-        """See `check_steps`."""
+        """See `check_steps`; a column `completions` holds one step an item."""
+        if isinstance(row.get("completions"), list):
+            return check_steps("\n".join(" ".join(step.split()) for step in steps_of(row)))
         return check_steps(last_assistant(row) or "")
