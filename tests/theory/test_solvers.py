@@ -7,7 +7,7 @@ import pytest
 
 from tilth import theory
 from tilth.errors import InputError
-from tilth.theory import normal_cdf
+from tilth.theory import compiled, fixed_point, normal_cdf
 from tilth.theory.fixed_point import resolvent, solve_shared, solve_spectrum, solve_wishart
 from tilth.theory.spectrum import Spectrum, named_covariance
 
@@ -52,6 +52,51 @@ def test_the_wishart_solver_agrees_with_the_spectrum_of_the_marchenko_pastur_law
     a, b = solve_wishart(**q, y=np.full(200, y)), solve_spectrum(law, **q)
     np.testing.assert_allclose(a[0], b[0], rtol=1e-6)
     np.testing.assert_allclose(a[1], b[1], rtol=1e-6)
+
+
+def test_the_compiled_wishart_solver_agrees_with_the_one_for_few_points() -> None:
+    count = fixed_point.COMPILED + 700
+    q, y = points(count, 3), 10 ** np.random.default_rng(5).uniform(-2, 2, count)
+    q["weight"][:50], q["a"][50:100], q["pi"][100:150] = 0.0, 0.0, 0.0
+    many = solve_wishart(**q, y=y)
+    for start in range(0, count, 1_000):
+        part = slice(start, start + 1_000)
+        few = solve_wishart(**{k: v[part] for k, v in q.items()}, y=y[part])
+        np.testing.assert_allclose(many[0][part], few[0], rtol=1e-9)
+        np.testing.assert_allclose(many[1][part], few[1], rtol=1e-9)
+
+
+@pytest.mark.parametrize("p", [1, 2, 3, 7, 40, 41])
+def test_a_matrix_and_its_tridiagonal_form_have_the_same_resolvent(p: int) -> None:
+    rng = np.random.default_rng(p)
+    z, U = rng.standard_normal((p, 2 * p)), rng.standard_normal((2, p))
+    C, x = z @ z.T / p, 0.3
+    turned = U.copy()
+    diagonal, beside = compiled.tridiagonal(C.copy(), turned)
+    inverse = np.linalg.inv(C + x * np.eye(p))
+    one, two = compiled.resolvent_traces(diagonal, beside, x)
+    assert one == pytest.approx(np.trace(inverse)) and two == pytest.approx((inverse**2).sum())
+    solved = compiled.tridiagonal_solve(diagonal, beside, x, turned)
+    np.testing.assert_allclose(turned @ solved.T, U @ inverse @ U.T, rtol=1e-9, atol=1e-12)
+    least = np.linalg.eigvalsh(C)[0]
+    assert (
+        compiled.least_pivot(diagonal, beside, -0.99 * least)
+        > 0
+        > compiled.least_pivot(diagonal, beside, -1.01 * least)
+    )
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_nearly_singular_covariance_seen_once_keeps_its_digits(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    p, mu = 12, np.eye(12)[0]
+    basis = np.linalg.qr(rng.standard_normal((p, p)))[0]
+    C = (basis * 10.0 ** rng.uniform(-14, 3, p)) @ basis.T
+    C = (C + C.T) / 2
+    given = {"n": float(rng.choice([0, 5])), "m": 50.0, "epsilon": 0.3, "gamma": 1e-6, "weight": 100.0}
+    found = theory.once(C, mu, mu, **given)
+    want = theory.general(p=p, mu=1.0, spectrum=Spectrum.of(C), **given)
+    assert float(found.accuracy) == pytest.approx(float(want.accuracy), abs=1e-7)
 
 
 def test_the_shared_solver_satisfies_its_equation() -> None:

@@ -1,10 +1,13 @@
 """Setting (a) at one point for a covariance that is seen once. Knows no batches: for many points decompose C once.
 
-The fixed point needs eigenvalues only, and the class means enter through two solutions of a linear system; so the
-eigenvectors, most of the cost of a decomposition, are never computed.
+Neither eigenvectors nor eigenvalues are needed: an orthogonal change of basis makes C tridiagonal, and there the traces
+of the fixed point and the two class means' part take O(p) each.
 """
 
 from __future__ import annotations
+
+import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,6 +20,14 @@ from tilth.theory.labels import kept
 from tilth.theory.prediction import Prediction
 
 _TINY = 1e-300
+NEAR = 1e4
+"""Largest eigenvalue over the smallest of C + x up to which C's traces, differences of the resolvent's, keep 8 digits."""
+MOST = 690.0
+"""Logarithms are cut here before their exponential overflows."""
+SMALL = 1e-5
+"""L C/A up to which the resolvent is its series."""
+LIFTS = (0.0, 1e-14, 1e-12, 1e-10, 1e-8)
+"""What is tried to add to the eigenvalues, in units of the largest, until a semi-definite matrix is definite."""
 
 
 def once(
@@ -47,29 +58,22 @@ def once(
         raise InputError(
             "the covariance is not symmetric or holds nan", todo="give (C + C')/2 if that is what you mean"
         )
-    values = np.linalg.eigvalsh(c)
-    if not (values[0] >= -1e-8 * max(float(values[-1]), _TINY) and np.isfinite(means).all()):
-        raise InputError("the matrix is not a covariance, or a mean holds nan", todo="give a finite covariance")
+    if not np.isfinite(means).all():
+        raise InputError("a mean holds nan", todo="give finite means")
     checked = numbers(n=n, m=m, gamma=gamma, weight=weight, epsilon=epsilon, rho=rho, phi=phi)
     n, m, gamma, weight = (float(v) for v in checked[:4])
     labels = kept(*checked[4:])
     alpha, total = float(labels.alpha), n + m
-    if total <= 0 or (n <= 0 and alpha * weight <= 0):
+    if total <= 0 or (n <= 0 and (alpha <= 0 or weight <= 0)):
         return Prediction.of(np.zeros(()), np.zeros(()))
     e, pi = len(c) / total, n / total
     a = alpha * (1 - pi)
-    d, t = _solve(np.maximum(values, 0.0), e, pi, a, gamma, weight)
+    T = _Tridiagonal.of(c, means)
+    d, t = _solve(T, e, pi, a, gamma, weight)
     ds = weight * t
     A, L = gamma + pi / (1 + d), weight * a / (1 + ds)
-    inverse = 1 / (A + L * np.maximum(values, 0.0))
-    second = float(inverse @ inverse) / len(c)
-    turned = float((inverse * inverse) @ np.maximum(values, 0.0)) / len(c)
-    matrix = L * c
-    matrix.flat[:: len(c) + 1] += A
-    solved = np.linalg.solve(matrix, means)
-    own = np.asarray(means.T @ solved, dtype=np.float64)
-    plain = np.asarray(solved.T @ solved, dtype=np.float64)
-    with_c = np.asarray(solved.T @ (c @ solved), dtype=np.float64)
+    own, plain, with_c = T.means_part(A, L)
+    _, _, second, turned = T.traces(A, L)
 
     def energy(v11: Array, v12: Array, v22: Array) -> tuple[Array, Array]:
         return _gram(plain).form(v11, v12, v22), _gram(with_c).form(v11, v12, v22)
@@ -84,36 +88,112 @@ def _gram(two: Array) -> Gram:
     return Gram(np.asarray(two[0, 0]), np.asarray(two[0, 1]), np.asarray(two[1, 1]))
 
 
-def _solve(c: Array, e: float, pi: float, a: float, gamma: float, weight: float) -> tuple[float, float]:
-    """`tilth.theory.fixed_point.solve_spectrum` for one point, in Python's own numbers."""
-    p, mean = len(c), float(c.mean())
-    start = float(isotropic(np.asarray(e), np.asarray(pi + a * min(1.0, weight * mean)), np.asarray(gamma)))
-    d, t = max(start, _TINY), max(start * mean, _TINY)
+@dataclass(slots=True)
+class _Tridiagonal:
+    """C and the means in a basis in which C is tridiagonal.
 
-    def step(d: float, t: float) -> tuple[float, float, float, float]:
+    Args:
+        covariance: C itself.
+        diagonal, beside: (p,) and (p-1,) entries of C.
+        means: (2, p).
+        first, second: tr C/p and tr C^2/p.
+        scale: no eigenvalue is larger.
+        values: the eigenvalues, found when C + x is too near to singular for the recurrences.
+    """
+
+    covariance: Array
+    diagonal: Array
+    beside: Array
+    means: Array
+    first: float
+    second: float
+    scale: float
+    values: Array | None = None
+
+    @staticmethod
+    def of(c: Array, means: Array) -> _Tridiagonal:
+        """Turn C.
+
+        Raises:
+            InputError: C has a negative eigenvalue.
+        """
+        from tilth.theory.compiled import least_pivot, tridiagonal
+
+        turned = np.ascontiguousarray(means.T)
+        diagonal, beside = tridiagonal(np.array(c, order="C"), turned)
+        padded = np.abs(np.concatenate([[0.0], beside, [0.0]]))
+        scale = float((np.abs(diagonal) + padded[:-1] + padded[1:]).max(initial=0.0))
+        # Rounding may leave a semi-definite matrix with pivots a little below 0.
+        lift = next((v for v in LIFTS if scale == 0 or least_pivot(diagonal, beside, v * scale) > 0), None)
+        if lift is None:
+            raise InputError("the matrix has a negative eigenvalue", todo="give a covariance")
+        diagonal = diagonal + lift * scale
+        first, second = float(diagonal.mean()), float(diagonal @ diagonal + 2 * beside @ beside) / len(c)
+        return _Tridiagonal(c, diagonal, beside, turned, first, second, scale)
+
+    def traces(self, A: float, L: float) -> tuple[float, float, float, float]:
+        """(1/p) tr of D^-1, C D^-1, D^-2 and C D^-2 with D = A I + L C."""
+        from tilth.theory.compiled import resolvent_traces
+
+        p = len(self.diagonal)
+        if L * self.scale <= SMALL * A:  # two terms of the series in L C/A, exact there to 1e-10
+            u = L / A
+            g, gc = (1 - u * self.first) / A, (self.first - u * self.second) / A
+            return g, gc, (1 - 2 * u * self.first) / A**2, (self.first - 2 * u * self.second) / A**2
+        x = A / L
+        one, two = resolvent_traces(self.diagonal, self.beside, x) if self.values is None else (0.0, 0.0)
+        if self.values is None and not self.scale * math.sqrt(max(two, 0.0)) <= NEAR:
+            self.values = np.maximum(np.linalg.eigvalsh(self.covariance), 0.0)
+        if self.values is not None:
+            inverse = 1 / (A + L * self.values)
+            weighted = inverse * self.values
+            return (
+                float(inverse.sum()) / p, float(weighted.sum()) / p, float(inverse @ inverse) / p,
+                float(inverse @ weighted) / p,
+            )  # fmt: skip
+        one, two = one / p, two / p
+        return one / L, (1 - x * one) / L, two / L**2, (one - x * two) / L**2
+
+    def means_part(self, A: float, L: float) -> tuple[Array, Array, Array]:
+        """U'D^-1 U, U'D^-2 U and U'C D^-2 U for U the two means, each (2, 2)."""
+        from tilth.theory.compiled import tridiagonal_solve
+
+        u = self.means
+        solved = tridiagonal_solve(L * self.diagonal, L * self.beside, A, u)
+        turned = solved * self.diagonal
+        turned[:, 1:] += solved[:, :-1] * self.beside
+        turned[:, :-1] += solved[:, 1:] * self.beside
+        return u @ solved.T, solved @ solved.T, solved @ turned.T
+
+
+def _solve(T: _Tridiagonal, e: float, pi: float, a: float, gamma: float, weight: float) -> tuple[float, float]:
+    """`tilth.theory.fixed_point.solve_spectrum` for one point, in Python's own numbers."""
+    mean = T.first
+    start = float(isotropic(np.asarray(e), np.asarray(pi + a * min(1.0, weight * mean)), np.asarray(gamma)))
+    u = (math.log(max(start, _TINY)), math.log(max(start * mean, _TINY)))
+
+    def step(u0: float, u1: float) -> tuple[float, float, float, float]:
         """The map's image and Newton's step, both as changes of (log d, log t)."""
-        ds = weight * t
+        d, ds = math.exp(min(u0, MOST)), weight * math.exp(min(u1, MOST))
         k = pi / (1 + d)
         A, L = gamma + k, weight * a / (1 + ds)
-        inverse = 1 / (A + L * c)
-        weighted = inverse * c
-        g1, gc = max(float(inverse.sum()) / p, _TINY), max(float(weighted.sum()) / p, _TINY)
-        t1, t3 = float(inverse @ inverse) / p, float(inverse @ weighted) / p
-        f1, f2 = np.log(e * g1 / d), np.log(max(e * gc, _TINY) / t)
+        g1, gc, t1, t3 = T.traces(A, L)
+        g1, gc = max(g1, _TINY), max(gc, _TINY)
+        f1, f2 = math.log(max(e * g1, _TINY)) - u0, math.log(max(e * gc, _TINY)) - u1
         real, fake = d / (1 + d), ds / (1 + ds)
         j11, j21 = k * real * t1 / g1, k * real * t3 / gc
         j12, j22 = L * fake * t3 / g1, fake * (1 - A * t3 / gc)
         det = (1 - j11) * (1 - j22) - j12 * j21
         return f1, f2, ((1 - j22) * f1 + j12 * f2) / det, (j21 * f1 + (1 - j11) * f2) / det
 
-    f1, f2, s1, s2 = step(d, t)
+    f1, f2, s1, s2 = step(*u)
     for _ in range(LIMIT):
-        trial = d * float(np.exp(s1)), t * float(np.exp(s2))
+        trial = u[0] + s1, u[1] + s2
         found = step(*trial)
         if not max(abs(found[0]), abs(found[1])) <= max(abs(f1), abs(f2)):
-            trial = d * float(np.exp(f1)), t * float(np.exp(f2))
+            trial = u[0] + f1, u[1] + f2
             found = step(*trial)
-        (d, t), (f1, f2, s1, s2) = trial, found
-        if max(abs(s1), abs(s2)) <= 100 * TOLERANCE:
+        u, (f1, f2, s1, s2) = trial, found
+        if max(abs(s1), abs(s2)) <= 100 * TOLERANCE * (1 + max(abs(v) for v in u)):
             break
-    return d, t
+    return math.exp(min(u[0], MOST)), math.exp(min(u[1], MOST))

@@ -12,6 +12,8 @@ meaningful at weight 0.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from tilth.theory.arguments import Array
@@ -21,6 +23,8 @@ TOLERANCE = 1e-13
 """Relative step at which an iteration ends."""
 CLOSE = 1e-7
 """Relative step after which the next of a quadratic method is exact to rounding."""
+COMPILED = 8_192
+"""Points at once from which a compiled kernel is worth its loading time (half a second)."""
 LIMIT = 200
 """Iterations after which a solver stops whatever happens; 3 to 12 are usual."""
 _TINY = 1e-300
@@ -144,6 +148,14 @@ def solve_wishart(*, e: Array, pi: Array, a: Array, gamma: Array, weight: Array,
         d and t, each (B,).
     """
     shape = np.broadcast_shapes(*[np.shape(v) for v in (e, pi, a, gamma, weight, y)])
+    if math.prod(shape) >= COMPILED:
+        from tilth.theory.compiled import wishart
+
+        points = np.empty((6, math.prod(shape)))
+        for row, v in zip(points, (y * weight * a / e, e, pi, a, gamma, weight), strict=True):
+            row.reshape(shape)[...] = v
+        d = wishart(points, CLOSE, LIMIT).reshape(shape)
+        return d, _companion(d, 1 + y * weight * a / e * d, weight)
     d = np.broadcast_to(isotropic(e, pi + a, gamma), shape)
     c = np.broadcast_to(y * weight * a / e, shape)
     # Half of the points are done after two steps, nine in ten after three: the others go on without them.

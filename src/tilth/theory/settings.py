@@ -237,7 +237,7 @@ def _over(
         N = np.where(some, total, 1.0)
         m1, variance = kernel(labels.alpha, labels.lam, e=q["p"] / N, pi=n / N, **q)
         # With no sample at all, or none kept and none real, nothing is learnt: w = 0.
-        learnt = some & ((n > 0) | (labels.alpha * q["weight"] > 0))
+        learnt = some & ((n > 0) | ((labels.alpha > 0) & (q["weight"] > 0)))
         if not learnt.all():
             m1, variance = np.where(learnt, m1, 0.0), np.where(learnt, variance, 0.0)
         found = Prediction.of(m1, variance)
