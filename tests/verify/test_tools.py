@@ -55,6 +55,22 @@ def test_tools_without_names_are_an_error():
         schemas([{"parameters": {}}])
 
 
+def test_references_within_an_api_document_are_followed():
+    document = {
+        "paths": {"/": {"post": {"operationId": "make", "parameters": [{"$ref": "#/components/parameters/Kind"}],
+            "requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Thing"}}}}}}},
+        "components": {
+            "parameters": {"Kind": {"name": "kind", "required": True, "schema": {"enum": ["a", "b"]}}},
+            "schemas": {"Thing": {"$ref": "#/components/schemas/Named"}, "Named": {"properties": {"name": {}}, "required": ["name"]}},
+        },
+    }  # fmt: skip
+    known = openapi(document)
+    assert check_call(Call("make", {"name": "x", "kind": "a"}), known) == ("", [])
+    assert check_call(Call("make", {"name": "x", "kind": "c"}), known)[0] == "arguments"
+    assert check_call(Call("make", {"kind": "a"}), known)[0] == "arguments"
+    assert check_call(Call("make", {"name": "x", "kind": "a", "size": 1}), known)[0] == "arguments"
+
+
 def test_toolalpaca_gold_actions_have_the_known_faults(data_dir):
     found = Counter()
     with gzip.open(data_dir / "toolalpaca" / "eval_simulated.json.gz", "rt") as file:

@@ -44,11 +44,16 @@ def truth_of(rows: Sequence[Row], labels: str | None, column: str | None) -> lis
         return [known.get(words.get(row.id, "")) for row in rows]
     if column is None:
         return None
+    column, equals, value = column.partition("=")
     found: list[bool | None] = []
     for number, row in enumerate(rows, 1):
         if column not in row:
             raise InputError(f"no column '{column}'", where=f"row {number}", todo=did_you_mean(column, list(row)))
-        found.append(_truth(row[column], column, number))
+        said = row[column]
+        if equals:
+            found.append(None if said is None or said == "" else str(said).strip().lower() == value.strip().lower())
+        else:
+            found.append(_truth(said, column, number))
     return found
 
 
@@ -60,7 +65,7 @@ def _truth(value: Any, column: str, number: int) -> bool | None:
         raise InputError(
             f"'{str(value)[:40]}' is neither right nor wrong",
             where=f"row {number}, column '{column}'",
-            todo="use true and false, or right and wrong",
+            todo=f"use true and false, right and wrong, or say which value is right: --truth {column}=VALUE",
         )
     return word in _YES
 

@@ -84,25 +84,40 @@ def schemas(tools: Any) -> dict[str, Any]:
 
 
 def openapi(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Argument schemas by operation, from an OpenAPI 3 document: parameters and the JSON body's properties."""
+    """Argument schemas by operation, from an OpenAPI 3 document: parameters and the JSON body's properties.
+
+    Of parameters only the choices are checked, since their types are of the wire, not of the call. References within the
+    document are followed.
+    """
     found: dict[str, Any] = {}
     for path in (document.get("paths") or {}).values():
         for operation in path.values() if isinstance(path, Mapping) else ():
             if not isinstance(operation, Mapping) or "operationId" not in operation:
                 continue
-            properties, required = {}, []
-            for parameter in operation.get("parameters") or ():
-                properties[parameter["name"]] = {
-                    k: v for k, v in (parameter.get("schema") or {}).items() if k == "enum"
-                }
+            properties: dict[str, Any] = {}
+            required: list[str] = []
+            for given in [*(path.get("parameters") or ()), *(operation.get("parameters") or ())]:
+                parameter = _followed(given, document)
+                schema = _followed(parameter.get("schema") or {}, document)
+                properties[parameter["name"]] = {k: v for k, v in schema.items() if k == "enum"}
                 required += [parameter["name"]] if parameter.get("required") else []
-            body = ((operation.get("requestBody") or {}).get("content") or {}).get("application/json", {}).get(
-                "schema"
-            ) or {}
+            content = _followed(operation.get("requestBody") or {}, document).get("content") or {}
+            body = _followed((content.get("application/json") or {}).get("schema") or {}, document)
             properties |= dict.fromkeys(body.get("properties") or (), True)
             required += body.get("required") or []
             found[operation["operationId"]] = {"type": "object", "properties": properties, "required": required}
     return found
+
+
+def _followed(part: Any, document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A part of a document, or what its ``$ref`` points at; nothing for a reference that leads nowhere."""
+    for _ in range(20):
+        if not isinstance(part, Mapping) or not isinstance(ref := part.get("$ref"), str):
+            break
+        part = document
+        for name in ref.removeprefix("#/").split("/"):
+            part = part.get(name, {}) if isinstance(part, Mapping) else {}
+    return part if isinstance(part, Mapping) else {}
 
 
 def calls_of(row: Mapping[str, Any]) -> list[Call] | None:
