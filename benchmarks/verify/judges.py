@@ -24,7 +24,6 @@ from tilth.verify.bias import FILLER, bias, without_length
 from tilth.verify.judge import compare
 from tilth.verify.votes import dawid_skene, kappa, scores, vote
 
-
 SCALE = 300
 """Characters of difference from which the planted judge's taste for length levels off."""
 
