@@ -92,6 +92,88 @@ def test_greedy_answers_equal_transformers_own(folder: Path) -> None:
 
 
 @pytest.mark.train
+def test_a_sequence_that_ends_makes_room_for_the_next(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tilth.models.continuous import RunningBatch
+
+    steps = []
+    step = RunningBatch.step
+    monkeypatch.setattr(RunningBatch, "step", lambda self: steps.append(len(self.sequences)) or step(self))
+    lengths = [40, *[3] * 12, 25, *[1] * 4]
+    texts = [" ".join(f"w{(i * 7 + j) % 40}" for j in range(1 + i % 5)) for i in range(len(lengths))]
+    requests = [
+        chat(text, sampling={"max_tokens": n, "temperature": 0.9, "stop": "w39"}, draw=i)
+        for i, (text, n) in enumerate(zip(texts, lengths, strict=True))
+    ]
+    together = answers(folder, *requests, options="?batch=4")
+    batch_by_batch = 40 + 3 + 3 + 25 + 1
+    assert max(steps) == 4 and len(steps) < batch_by_batch - 15
+    alone = answers(folder, *requests, options="?batch=1")
+    assert [r[0].text for r in together] == [r[0].text for r in alone]
+    assert [r[0].usage for r in together] == [r[0].usage for r in alone]
+
+
+@pytest.mark.train
+def test_padding_that_nobody_needs_is_cut_off_without_changing_answers(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tilth.models.continuous.TRIM", 1)
+    sampling = {"temperature": 0, "max_tokens": 6}
+    texts = [" ".join(["w5"] * 30), "w1", " ".join(["w2"] * 12), "w3 w4", "w6", " ".join(["w7"] * 25), "w8"]
+    together = answers(folder, *(chat(t, sampling=sampling) for t in texts), options="?batch=3")
+    alone = answers(folder, *(chat(t, sampling=sampling) for t in texts), options="?batch=1")
+    assert [r[0].text for r in together] == [r[0].text for r in alone]
+
+
+@pytest.mark.train
+def test_the_models_own_repetition_penalty_holds(folder: Path, tmp_path: Path) -> None:
+    import transformers
+
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    settings = transformers.GenerationConfig(repetition_penalty=1.4, eos_token_id=1, pad_token_id=0)
+    settings.save_pretrained(copy)
+    model = transformers.AutoModelForCausalLM.from_pretrained(copy)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(copy)
+    prompt = tokenizer("<user> w1 w2 <bot>", return_tensors="pt")
+    made = model.generate(**prompt, max_new_tokens=12, do_sample=False)[0, prompt["input_ids"].shape[1] :]
+    sampling = {"temperature": 0, "max_tokens": 12}
+    plain, penalised = (answers(f, chat("w1 w2", sampling=sampling))[0][0].text for f in (folder, copy))
+    assert penalised == tokenizer.decode(made, skip_special_tokens=True) != plain
+
+
+@pytest.mark.train
+def test_a_model_whose_cache_is_not_plain_is_run_batch_by_batch(folder: Path, tmp_path: Path) -> None:
+    import transformers
+
+    from tilth.models.continuous import can_run
+
+    copy = shutil.copytree(folder, tmp_path / "windows")
+    config = transformers.MistralConfig(
+        vocab_size=45, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=2, sliding_window=4, max_position_embeddings=64, pad_token_id=0, eos_token_id=1,
+    )  # fmt: skip
+    model = transformers.MistralForCausalLM(config)
+    model.save_pretrained(copy)
+    assert not can_run(model) and can_run(transformers.AutoModelForCausalLM.from_pretrained(folder))
+    sampling = {"max_tokens": 5, "temperature": 0.5}
+    made = answers(copy, *(chat(f"w{i}", n=2, sampling=sampling) for i in range(3)), options="?batch=4")
+    assert all(reply.usage.output <= 5 for replies in made for reply in replies)
+
+
+@pytest.mark.train
+def test_a_prompt_that_does_not_fit_fails_alone(folder: Path) -> None:
+    async def go() -> Any:
+        model = open_model(f"hf:{folder}?batch=2")
+        asked = [chat("w1", sampling={"max_tokens": 4}), chat(" ".join(["w1"] * 70)), chat("w2", n=3)]
+        try:
+            return await asyncio.gather(*(model.send(r) for r in asked), return_exceptions=True)
+        finally:
+            await model.close()
+
+    fine, failed, more = asyncio.run(go())
+    assert len(fine) == 1 and isinstance(failed, ModelError) and len(more) == 3
+
+
+@pytest.mark.train
 def test_first_tokens_are_drawn_from_the_models_distribution(folder: Path) -> None:
     import torch
     import transformers

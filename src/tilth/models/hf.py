@@ -7,9 +7,12 @@ template, so that a retrained student never answers from its teacher's journal.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
+from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from random import Random
@@ -17,7 +20,8 @@ from typing import Any
 
 from tilth.errors import UsageError
 from tilth.models.base import Model, ModelError, Reply, Request, Usage
-from tilth.models.decoding import Job, encode, stops
+from tilth.models.continuous import RunningBatch, can_run
+from tilth.models.decoding import Job, encode, said_stop, stops
 from tilth.models.decoding import sampler as row_sampler
 from tilth.models.decoding import stopper as row_stopper
 from tilth.models.doubles import hash_key, request_key
@@ -31,7 +35,11 @@ INSTALL = (
 )
 PARTS = ("*.safetensors", "*.bin", "*.json", "*.jinja", "*.model", "*.txt")
 """Files of a model folder that determine its answers."""
-NOT_PARTS = frozenset({"training_args.bin", "trainer_state.json", "optimizer.bin", "scheduler.bin", "README.txt"})
+NOT_PARTS = frozenset(
+    {"training_args.bin", "training.json", "trainer_state.json", "optimizer.bin", "scheduler.bin", "README.txt"}
+)
+ADMIT_SHARE = 8
+"""New prompts are read once an eighth of the batch is free: one by one would cost a pass of the network each."""
 GATHER_SECONDS = 0.005
 """How long the first request of a batch waits for others."""
 OPTIONS: Mapping[str, Any] = {"batch": 32, "max_tokens": 512, "device": "auto", "dtype": "auto"}
@@ -113,7 +121,8 @@ class HfModel:
         self.name = name or folder.name
         self.identity = f"hf:{fingerprint(folder)}" + ("" if dtype == "auto" else f"?dtype={dtype}")
         self._loaded: tuple[Any, Any] | None = None
-        self._jobs: list[Job] = []
+        self._asked: deque[tuple[Request, list[asyncio.Future[Reply]]]] = deque()
+        self._continuous: bool | None = None
         self._worker: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tilth-hf")
 
@@ -125,31 +134,79 @@ class HfModel:
             UsageError: the folder does not hold a model that transformers can load.
         """
         loop = asyncio.get_running_loop()
-        jobs = await loop.run_in_executor(self._thread, self._prepare, request, loop)
-        self._jobs += jobs
+        futures: list[asyncio.Future[Reply]] = [loop.create_future() for _ in range(request.n)]
+        self._asked.append((request, futures))
         if self._worker is None or self._worker.done():
             self._worker = loop.create_task(self._work())
-        return list(await asyncio.gather(*(job.done for job in jobs)))
+        return list(await asyncio.gather(*futures))
 
     async def close(self) -> None:
         """Release memory."""
+        self._asked.clear()
         self._thread.shutdown(wait=True, cancel_futures=True)
         self._loaded = None
 
     async def _work(self) -> None:
         await asyncio.sleep(GATHER_SECONDS)
-        while self._jobs:
-            batch, self._jobs = self._jobs[: self.batch], self._jobs[self.batch :]
+        while self._asked:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._serve)
+
+    def _serve(self) -> None:
+        """Answer until nobody waits: in a running batch where the model allows it, else in one batch after the other."""
+        waiting: deque[Job] = deque()
+        taken: list[Job] = []
+        self._expand(waiting, 1)
+        if not waiting:
+            return
+        try:
+            if self._continuous is None:
+                self._continuous = self.batch > 1 and can_run(self.load()[0])
+            if self._continuous:
+                self._run(waiting, taken)
+            while waiting:
+                self._expand(waiting, self.batch)
+                taken[:] = self._next(waiting, self.batch)
+                for job, reply in zip(taken, self._generate(taken), strict=True):
+                    _settle(job.done, reply)
+        except Exception as error:
+            for job in [*taken, *waiting]:
+                _settle(job.done, ModelError(f"{self.name} could not answer: {error}"))
+
+    def _run(self, waiting: deque[Job], taken: list[Job]) -> None:
+        """Keep a batch running until nobody waits; `taken` holds the answers at work."""
+        import torch
+
+        model, tokenizer = self.load()
+        ends = _ends(model)
+        batch = RunningBatch(model, tokenizer.pad_token_id, ends, partial(said_stop, tokenizer))
+        with torch.inference_mode():
+            while True:
+                room = self.batch - len(batch.sequences)
+                if room >= max(1, self.batch // ADMIT_SHARE) or not batch.sequences:
+                    self._expand(waiting, room)
+                    if waiting:
+                        entering = self._next(waiting, room)
+                        taken += entering
+                        batch.admit(entering)
+                if not batch.sequences:
+                    return
+                for done in batch.step():
+                    taken.remove(done.job)
+                    _settle(done.job.done, self._reply(done.job, done.made, ends, done.logprobs))
+
+    @staticmethod
+    def _next(waiting: deque[Job], room: int) -> list[Job]:
+        return [waiting.popleft() for _ in range(min(room, len(waiting)))]
+
+    def _expand(self, waiting: deque[Job], room: int) -> None:
+        """Read requests until `room` answers wait; a request that cannot be read fails."""
+        while len(waiting) < room and self._asked:
+            request, futures = self._asked.popleft()
             try:
-                replies = await asyncio.get_running_loop().run_in_executor(self._thread, self._generate, batch)
-            except Exception as error:
-                for job in batch:
-                    if not job.done.done():
-                        job.done.set_exception(ModelError(f"{self.name} could not answer: {error}"))
-                continue
-            for job, reply in zip(batch, replies, strict=True):
-                if not job.done.done():
-                    job.done.set_result(reply)
+                waiting.extend(self._prepare(request, futures))
+            except (UsageError, ModelError) as error:
+                for future in futures:
+                    _settle(future, error)
 
     def load(self) -> tuple[Any, Any]:
         """The network and its tokenizer, read at the first call."""
@@ -168,7 +225,7 @@ class HfModel:
             self._loaded = (model.to(device).eval(), tokenizer)
         return self._loaded
 
-    def _prepare(self, request: Request, loop: asyncio.AbstractEventLoop) -> list[Job]:
+    def _prepare(self, request: Request, futures: Sequence[asyncio.Future[Reply]]) -> list[Job]:
         try:
             model, tokenizer = self.load()
         except Exception as error:  # whatever transformers finds wrong with a folder is the user's to mend
@@ -183,10 +240,10 @@ class HfModel:
         if limit < 1:
             raise ModelError(f"the prompt has {len(tokens)} tokens, {self.name} takes fewer than {window}")
         key, seed = request_key(request), request.sampling.get("seed") or 0
-        draws = range(request.draw, request.draw + request.n)
         return [
-            Job(request, draw, tokens, limit, loop.create_future(), Random(hash_key("hf", key, draw, seed)))
-            for draw in draws
+            Job(request, draw, tokens, limit, future, Random(hash_key("hf", key, draw, seed)))
+            for draw, future in enumerate(futures, request.draw)
+            if not future.cancelled()
         ]
 
     def _generate(self, jobs: Sequence[Job]) -> list[Reply]:
@@ -207,8 +264,7 @@ class HfModel:
                 num_beams=1, temperature=None, top_p=None, top_k=None, logits_processor=[sampler], pad_token_id=pad,
                 stopping_criteria=[stopper],
             )  # fmt: skip
-        ends = model.generation_config.eos_token_id
-        ends = {ends} if isinstance(ends, int) else set(ends or ())
+        ends = _ends(model)
         rows = zip(jobs, made[:, longest:].tolist(), sampler.chosen, strict=True)
         return [self._reply(job, row, ends, logprobs) for job, row, logprobs in rows]
 
@@ -228,3 +284,23 @@ class HfModel:
         finish = "stop" if finished else "length"
         reply = Reply(answer or "", finish, usage, scores, (), reasoning, model=self.identity)
         return with_parsed(reply, job.request.schema)
+
+
+def _ends(model: Any) -> set[int]:
+    ends = model.generation_config.eos_token_id
+    return {ends} if isinstance(ends, int) else set(ends or ())
+
+
+def _settle(future: asyncio.Future[Reply], outcome: Reply | Exception) -> None:
+    """Hand an outcome to the event loop that waits for it, from the model's own thread."""
+
+    def settle() -> None:
+        if future.done():
+            return
+        if isinstance(outcome, Exception):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)
+
+    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        future.get_loop().call_soon_threadsafe(settle)
