@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from tilth.errors import InputError
+from tilth.errors import InputError, UsageError
 from tilth.rows.row import Row
 from tilth.select.quality import LIMITS, first_fault
 
@@ -165,3 +165,21 @@ def numbers_of(rows: Sequence[Row], column: str, todo: str, first: int = 1) -> l
             raise InputError(f"no number in column '{column}' to choose by", where=where, todo=todo)
         numbers.append(float(value))
     return numbers
+
+
+def merged(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The report on all rows from those on parts of them: counts are added, what else there is is the same in each."""
+    out: dict[str, Any] = {}
+    for report in reports:
+        for name, value in report.items():
+            out[name] = out.get(name, 0) + value if isinstance(value, int) else value
+    return out
+
+
+def no_vectors() -> Any:
+    """The embeddings of rows that are not all at hand: there are none.
+
+    Raises:
+        UsageError: always.
+    """
+    raise UsageError("embeddings need all rows at once", todo="leave out --set stream=true and --partitions")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tilth.errors import UsageError
 from tilth.rows.row import Row
@@ -23,16 +23,22 @@ from tilth.select.near import MEMORY_BYTES, NearResult, near_groups
 from tilth.select.novelty import novelty_pass
 from tilth.select.selection import EXAMPLE_CHARACTERS, EXAMPLES, Selection, Steps, texts_of
 
+if TYPE_CHECKING:
+    from tilth.select.partition import Partitions
+
 Finding = tuple[str, Verdict]
 
 
-def select_rows(rows: Sequence[Row], steps: Steps, pool: Sequence[Row] = ()) -> Selection:
+def select_rows(
+    rows: Sequence[Row], steps: Steps, pool: Sequence[Row] = (), partitions: Partitions | None = None
+) -> Selection:
     """Run the steps over rows.
 
     Args:
         rows: in the order of the file.
         steps: what to select by.
         pool: rows that are there already; rows like them are dropped, they themselves are not part of the result.
+        partitions: do decontamination, filters of single rows, exact and near in partitions; the result is the same.
 
     Returns:
         Kept and dropped rows with reasons and evidence.
@@ -41,7 +47,7 @@ def select_rows(rows: Sequence[Row], steps: Steps, pool: Sequence[Row] = ()) -> 
         InputError: a row has no text, or no number in the column of ``keep``.
         UsageError: a threshold or rule is not valid.
     """
-    run = _Run([*pool, *rows], steps, len(pool))
+    run = _Run([*pool, *rows], steps, len(pool), partitions)
     certificate = run.decontaminate(steps.decontaminate) if steps.decontaminate is not None else None
     for filter in steps.quality:
         run.filter(filter)
@@ -77,8 +83,8 @@ def select_rows(rows: Sequence[Row], steps: Steps, pool: Sequence[Row] = ()) -> 
 class _Run:
     """The state of one selection: which rows have been dropped so far, and what the steps said."""
 
-    def __init__(self, rows: list[Row], steps: Steps, pool: int) -> None:
-        self.rows, self.steps, self.pool = rows, steps, pool
+    def __init__(self, rows: list[Row], steps: Steps, pool: int, partitions: Partitions | None = None) -> None:
+        self.rows, self.steps, self.pool, self.partitions = rows, steps, pool, partitions
         self.texts = texts_of(rows, steps.on)
         self.found: dict[int, Finding] = {}
         self.noted: dict[int, Verdict] = {}
@@ -116,7 +122,10 @@ class _Run:
 
         def faults(alive: list[int]) -> dict[int, Finding]:
             rows, texts = [self.rows[i] for i in alive], [self.texts[i] for i in alive]
-            found, self._report = filter(Given(rows, texts, lambda: self.vectors[alive], self.steps.seed))
+            if self.partitions is not None and filter.alone:
+                found, self._report = self.partitions.filtered(filter, rows, texts, self.steps.seed)
+            else:
+                found, self._report = filter(Given(rows, texts, lambda: self.vectors[alive], self.steps.seed))
             return {alive[i]: fault_finding(filter.step, fault) for i, fault in found.items()}
 
         self.step(filter.name, filter.threshold, faults, pool=False)
@@ -125,7 +134,7 @@ class _Run:
         """Drop (or only report) rows that hit a benchmark; the certificate."""
         rows, texts = self.rows[self.pool :], self.texts[self.pool :]
         parts = [[] if self.steps.on or (prompt := prompt_text(row)) is None else [prompt] for row in rows]
-        hits = gate.check(texts, parts)
+        hits = gate.check(texts, parts) if self.partitions is None else self.partitions.hits(gate, texts, parts)
         dirty = {self.pool + i: hit_finding(hit) for i, hit in enumerate(hits) if hit is not None}
         dropped = {} if self.steps.report_only else dirty
         self.noted = {i: verdict for i, (_, verdict) in dirty.items()}
@@ -135,7 +144,9 @@ class _Run:
 
     def exact(self, alive: list[int]) -> dict[int, Finding]:
         """Copies."""
-        survivor = exact_groups([self.texts[i] for i in alive], self._order(alive))
+        texts, order = [self.texts[i] for i in alive], self._order(alive)
+        find = exact_groups if self.partitions is None else self.partitions.exact_groups
+        survivor = find(texts, order)
         return self._grouped("exact", alive, survivor, lambda i: {"similarity": 1.0})
 
     def novelty(self, alive: list[int]) -> dict[int, Finding]:
@@ -156,10 +167,12 @@ class _Run:
         steps = self.steps
         assert steps.near is not None
         unit, length = shingle_of(steps.shingle)
-        result = near_groups(
-            [self.texts[i] for i in alive], steps.near, n=length, unit=unit, pool=self.pool,
-            priority=self._order(alive), memory=MEMORY_BYTES if steps.memory is None else steps.memory,
-        )  # fmt: skip
+        texts, order = [self.texts[i] for i in alive], self._order(alive)
+        if self.partitions is not None:
+            result = self.partitions.near_groups(texts, steps.near, n=length, unit=unit, pool=self.pool, priority=order)
+        else:
+            memory = MEMORY_BYTES if steps.memory is None else steps.memory
+            result = near_groups(texts, steps.near, n=length, unit=unit, pool=self.pool, priority=order, memory=memory)
         self._report = {"shingle": steps.shingle, "complete": result.complete}
 
         def evidence(i: int) -> dict[str, Any]:

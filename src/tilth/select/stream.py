@@ -21,12 +21,13 @@ from tilth.rows.row import Row
 from tilth.rows.text import prompt_text, row_text
 from tilth.rows.verdict import FAIL, Verdict
 from tilth.select.decontaminate import Decontaminator, Hit
-from tilth.select.filters import Given
+from tilth.select.exact import first_of_equals
+from tilth.select.filters import Given, merged, no_vectors
 from tilth.select.near import MEMORY_BYTES, NearResult, near_settings, near_tokens
 from tilth.select.selection import EXAMPLE_CHARACTERS, EXAMPLES, Steps, gates_after, texts_of
 from tilth.select.steps import Finding, fault_finding, hit_finding, near_evidence, priorities, shingle_of
 from tilth.select.tokens import Tokens
-from tilth.select.words import normalised
+from tilth.select.words import digest
 
 BLOCK_ROWS = 20_000
 """Rows that are in memory at a time."""
@@ -182,16 +183,15 @@ class Streamed:
                     self._found.update((start + i, finding) for i, finding in dirty.items())
                     left = [i for i in left if i not in dirty]
             for k, filter in enumerate(steps.quality):
-                given = Given([block[i] for i in left], [texts[i] for i in left], _no_vectors, steps.seed)
+                given = Given([block[i] for i in left], [texts[i] for i in left], no_vectors, steps.seed)
                 faults, report = filter(given)
                 asked[k] += len(left)
                 went[k] += len(faults)
-                for name, value in report.items():
-                    reports[k][name] = reports[k].get(name, 0) + value if isinstance(value, int) else value
+                reports[k] = merged((reports[k], report))
                 self._found.update((start + left[i], fault_finding(filter.step, f)) for i, f in faults.items())
                 left = [i for k, i in enumerate(left) if k not in faults]
             if steps.exact:
-                texts_seen += b"".join(_digest(texts[i]) for i in left)
+                texts_seen += b"".join(digest(texts[i]) for i in left)
             if steps.near is not None:
                 tokens.add([texts[i] for i in left])
             if ranked:
@@ -228,14 +228,11 @@ class Streamed:
 
     def _exact(self, live: NDArray[np.int64], seen: bytearray, order: NDArray[np.float64] | None) -> NDArray[np.int64]:
         keys = np.frombuffer(bytes(seen), dtype=np.uint64).reshape(-1, 2)
-        rank = np.zeros(len(live)) if order is None else -order[live]
-        sort = np.lexsort((np.arange(len(live)), rank, keys[:, 1], keys[:, 0]))
-        fresh = np.ones(len(live), dtype=np.bool_)
         # a text that is nothing once normalised has the key zero, and stands alone
-        fresh[1:] = (keys[sort[1:]] != keys[sort[:-1]]).any(axis=1) | ~keys[sort[1:]].any(axis=1)
-        first = sort[np.maximum.accumulate(np.where(fresh, np.arange(len(live)), 0))]
+        real = np.flatnonzero(keys.any(axis=1))
+        ranks = np.zeros(len(real)) if order is None else -order[live[real]]
         self._copy_of = np.arange(len(self._code))
-        self._copy_of[live[sort]] = live[first]
+        self._copy_of[live[real]] = live[real[first_of_equals(keys[real], ranks)]]
         gone = live[self._copy_of[live] != live]
         self._code[gone] = _EXACT
         self._log("exact", None, len(live), len(gone))
@@ -310,12 +307,3 @@ class _Pass:
 
     def __iter__(self) -> Iterator[Any]:
         return self._begin()
-
-
-def _digest(text: str) -> bytes:
-    key = normalised(text)
-    return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=_DIGEST).digest() if key else bytes(_DIGEST)
-
-
-def _no_vectors() -> Any:
-    raise UsageError("embeddings need all rows at once", todo="leave out --set stream=true")

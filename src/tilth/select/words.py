@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
+from hashlib import blake2b
 
 from tilth.errors import UsageError
 
@@ -23,6 +24,12 @@ PLAIN_ROWS, PLAIN_CHARACTERS = 5_000, 5_000_000
 def normalised(text: str) -> str:
     """NFKC, lower case, single spaces: equal results are exact duplicates."""
     return " ".join((text if text.isascii() else unicodedata.normalize("NFKC", text)).lower().split())
+
+
+def digest(text: str) -> bytes:
+    """16 bytes (BLAKE2b) that stand for the normalised text; zeros when nothing is left of it."""
+    key = normalised(text)
+    return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).digest() if key else bytes(16)
 
 
 def words(text: str) -> list[str]:
