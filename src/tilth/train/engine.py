@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -13,7 +13,12 @@ from tilth.errors import InputError, UsageError, did_you_mean
 from tilth.models.nano import SHIPPED, STUDENT
 from tilth.models.nano_tokenizer import Tokenizer
 from tilth.train.base import LARGEST
+from tilth.train.columns import for_trl
 from tilth.train.config import LOSS_OF, PreferenceConfig, RewardConfig, SFTConfig, check_method
+from tilth.train.recipe import RECIPE, plain_settings, write_recipe
+
+if TYPE_CHECKING:
+    from tilth.train.plain import Trained
 
 ENGINES = ("auto", "plain", "trl")
 LORA = ("use_lora", "use_peft", "qlora", "load_in_4bit", "load_in_8bit")
@@ -129,7 +134,7 @@ def train(
     seed: int = 0,
     half: bool = False,
     tell: Callable[[int, float], None] | None = None,
-) -> Any:
+) -> Trained:
     """Train from a start on rows and write a folder that transformers opens: the same call for a model of any size.
 
     It returns when the folder stands. One thread of torch on a CPU, so that the same call gives the same bytes; run again
@@ -147,9 +152,6 @@ def train(
         half: whether to store half-precision weights.
         tell: called after each step with its number (from 1) and loss.
 
-    Returns:
-        `tilth.train.plain.Trained`.
-
     Raises:
         UsageError: a setting or the base is unknown, something needed is missing, or `out` holds something else.
         InputError: a row lacks a column or cannot be learned.
@@ -161,7 +163,23 @@ def train(
         from tilth.train.trl_engine import train_trl
 
         return train_trl(rows, out, method=method, base=base, settings=given, half=half, tell=tell)
-    config = plain_config(method, given)
+    done = _plain(rows, out, method, base, plain_config(method, given), half, tell)
+    if base != "nano:scratch" and not (done.folder / RECIPE).exists():
+        start = str((local_folder(base) or Path(base)).resolve())
+        settings = plain_settings(method, plain_config(method, given))
+        write_recipe(done.folder, method, start, for_trl(rows, method, chat=True), settings)
+    return done
+
+
+def _plain(
+    rows: Sequence[Mapping[str, Any]],
+    out: str | Path,
+    method: str,
+    base: str,
+    config: SFTConfig,
+    half: bool,
+    tell: Callable[[int, float], None] | None,
+) -> Trained:
     start = base if base.startswith("nano") else str(local_folder(base))
     if isinstance(config, PreferenceConfig):
         from tilth.train.preference import prefer

@@ -8,6 +8,8 @@ from typing import Any
 
 import orjson
 
+from tilth.train.config import PreferenceConfig, SFTConfig
+
 RECIPE = "recipe.yaml"
 ROWS = "rows"
 """The folder beside it that holds the rows, in TRL's columns."""
@@ -15,7 +17,7 @@ OURS = ("trainer", "merge", "threads")
 """Settings of ours that TRL does not have."""
 ALIASES = {
     "steps": "max_steps", "batch": "per_device_train_batch_size", "lr": "learning_rate", "use_lora": "use_peft",
-    "r": "lora_r", "target_modules": "lora_target_modules", "modules_to_save": "lora_modules_to_save",
+    "r": "lora_r", "lora_rank": "lora_r", "target_modules": "lora_target_modules", "modules_to_save": "lora_modules_to_save",
 }  # fmt: skip
 """Short names, and the fields of PEFT's LoraConfig as TRL's command line calls them."""
 COMMANDS = {
@@ -23,6 +25,33 @@ COMMANDS = {
     "prm": "accelerate launch -m tilth.train.steps",
 }  # fmt: skip
 ON_CPU = "--use_cpu true --bf16 false --gradient_checkpointing false"
+
+
+def plain_settings(method: str, config: SFTConfig) -> dict[str, Any]:
+    """What a training by the plain loop is called in TRL's names: the same objective, optimiser and schedule.
+
+    Args:
+        method: sft, dpo, ipo, kto, reward or prm.
+        config: its settings.
+    """
+    told = {
+        "report_to": "none", "logging_steps": 1, "save_total_limit": 2, "lr_scheduler_type": "cosine_with_min_lr",
+        "lr_scheduler_kwargs": {"min_lr_rate": 0.05}, **config.as_dict(),
+    }  # fmt: skip
+    if told["save_steps"] == 0:
+        del told["save_steps"]
+        told["save_strategy"] = "no"
+    if method != "sft":
+        del told["completion_only_loss"]
+    if isinstance(config, PreferenceConfig):
+        loss = "sigmoid_norm" if config.loss_type == "sigmoid" and config.average else config.loss_type
+        told["loss_type"] = loss if method == "kto" else [loss]
+        other = ("label_smoothing",) if method == "kto" else ("desirable_weight", "undesirable_weight")
+        for name in ("average_log_prob", *other):
+            del told[name]
+    elif method == "prm":
+        told.pop("center_rewards_coefficient")
+    return told
 
 
 def write_recipe(
