@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import json
 import random
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tilth.cli.main import main
 from tilth.rows import Row
 from tilth.select import Benchmark, Decontaminator, Steps, exact_groups, near_groups, select_rows
 from tilth.select.filters import Heuristics, Language, PersonalData
@@ -71,3 +74,21 @@ def test_no_partition_is_given_all_sets() -> None:
     Partitions(4, Watched()).near_groups(texts, "0.7")
     assert len(seen) == 4
     assert max(seen) < 250
+
+
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_the_command_gives_the_same_tables_in_partitions(engine: str, tmp_path: Path) -> None:
+    if engine == "ray":
+        pytest.importorskip("ray", reason="Ray is not installed")
+    rng = random.Random(2)
+    texts = [" ".join(rng.choices("abcdefghijklmnop", k=12)) for _ in range(60)]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps({"text": f"{t} {'more' * (i % 2)}"}) + "\n" for i, t in enumerate(texts * 2)))
+    asked = ["select", str(path), "--exact", "--near", "0.7", "--quality", "gopher", "--json", "--out"]
+    assert main([*asked, str(tmp_path / "plain")]) == 0
+    assert main([*asked, str(tmp_path / "parts"), "--engine", engine, "--partitions", "3"]) == 0
+    for table in ("data/kept", "data/dropped", "verdicts"):
+        a, b = (sorted((tmp_path / way / table).glob("*.parquet")) for way in ("plain", "parts"))
+        assert [p.read_bytes() for p in a] == [p.read_bytes() for p in b]
+    kept = json.loads((tmp_path / "parts" / "summary.json").read_text())["kept"]
+    assert kept < len(set(texts)) * 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,11 @@ from tilth.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from collections import Counter
+    from collections.abc import Iterator
 
     from tilth.rows.row import Row
     from tilth.select import Decontaminator, Selection, Steps
+    from tilth.select.partition import Partitions
     from tilth.select.stream import Streamed
 
 HELP = "remove duplicates, copies of benchmarks and poor rows; balance; choose a subset"
@@ -80,6 +83,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--on", metavar="COLUMN", help="the column to read (default: text, prompt + completion, messages)"
     )
+    parser.add_argument(
+        "--partitions",
+        type=int,
+        metavar="N",
+        help="work in N partitions that do not see each other; the result is the same",
+    )
+    parser.add_argument(
+        "--engine", choices=("local", "ray"), default="local", help="where partitions are worked on (local)"
+    )
     add_columns(parser)
     add_json(parser)
     from tilth.select.spelling import SETTINGS as MORE
@@ -103,7 +115,8 @@ def run(args: argparse.Namespace) -> int:
     columns = parse_map(args.map)
     source = Path(args.file)
     pool = read_rows(str(settings["pool"]), columns) if "pool" in settings else []
-    found, scrubbed = _select(source, columns, steps, pool, settings)
+    with _partitions(args.engine, args.partitions) as partitions:
+        found, scrubbed = _select(source, columns, steps, pool, partitions, settings)
     asked: dict[str, Any] = {
         name: value for name in (*flags, "on") if (value := getattr(args, name)) not in (None, False)
     }
@@ -184,8 +197,32 @@ def _steps(args: argparse.Namespace, settings: dict[str, Any]) -> Steps:
     )
 
 
+@contextmanager
+def _partitions(engine: str, count: int | None) -> Iterator[Partitions | None]:
+    """The partitions asked for, with the cluster as long as they are used."""
+    if count is not None and count < 2:
+        raise UsageError(f"{count} partitions are none", todo="give --partitions 2 or more")
+    if engine == "local" and count is None:
+        yield None
+        return
+    from tilth.select.partition import Partitions
+
+    if engine == "local":
+        yield Partitions(count or 2)
+        return
+    from tilth.engine.cluster import ray_cluster
+
+    with ray_cluster() as cluster:
+        yield Partitions(count or max(2, cluster.cpus), cluster)
+
+
 def _select(
-    source: Path, columns: dict[str, str], steps: Steps, pool: list[Row], settings: dict[str, Any]
+    source: Path,
+    columns: dict[str, str],
+    steps: Steps,
+    pool: list[Row],
+    partitions: Partitions | None,
+    settings: dict[str, Any],
 ) -> tuple[Selection | Streamed, dict[str, int] | None]:
     """Run the steps, streaming where that is asked for, or is possible and worth while; what was scrubbed."""
     from collections import Counter
@@ -196,7 +233,7 @@ def _select(
 
     change = _scrub if "pii" in settings else None
     opened = open_source(source, columns)
-    possible = not (pool or obstacle(steps))
+    possible = not (pool or partitions or obstacle(steps))
     large = possible and sum(file.stat().st_size for file in opened.files) >= STREAM_BYTES
     if _flag("stream", settings.get("stream", large)):
         if pool:
@@ -207,12 +244,12 @@ def _select(
         return streamed, None if change is None else streamed.changed
     rows = read_rows(source, columns)
     if change is None:
-        return select_rows(rows, steps, pool), None
+        return select_rows(rows, steps, pool, partitions), None
     scrubbed: Counter[str] = Counter()
     for i, row in enumerate(rows):
         rows[i], counts = change(row)
         scrubbed += counts
-    return select_rows(rows, steps, pool), dict(scrubbed)
+    return select_rows(rows, steps, pool, partitions), dict(scrubbed)
 
 
 def _scrub(row: Row) -> tuple[Row, Counter[str]]:
