@@ -82,7 +82,7 @@ def transformers_own(folder: Path, requests: list[Request], batch: int) -> tuple
     import transformers
     from transformers.generation import ContinuousBatchingConfig, GenerationConfig
 
-    model: Any = transformers.AutoModelForCausalLM.from_pretrained(folder, attn_implementation="sdpa_paged")
+    model: Any = transformers.AutoModelForCausalLM.from_pretrained(folder, attn_implementation="paged|eager")
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     config = GenerationConfig(do_sample=True, eos_token_id=1, pad_token_id=0, max_new_tokens=160)
     inputs = [tokenizer(str(r.messages[0]["content"]))["input_ids"] for r in requests]

@@ -10,15 +10,34 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from tilth.cli.main import main
 from tilth.cli.replay import differing
-from tilth.engine.rayed import shards
+from tilth.engine.plan import Plan
+from tilth.engine.rayed import _on_gpu, _places, shards
 from tilth.models.testserver import running
 
 HERE = Path(__file__).parent
+POOLED = '''
+from __future__ import annotations
+from collections.abc import AsyncIterator, Sequence
+from tilth.recipes.recipe import Candidate, Context, recipe
+from tilth.rows.row import Row
+
+@recipe("pooled", family="mine", takes=("prompt",), makes=("completion",), pool=True)
+async def pooled(rows: Sequence[Row], ctx: Context) -> AsyncIterator[Candidate]:
+    """Each answer's prompt holds the answer before."""
+    last = ""
+    for row in rows:
+        reply = await ctx.ask("generator", f"{last} {row['prompt']}")
+        last = reply.text
+        yield ctx.make({"completion": last}, of=row, by=reply)
+        await ctx.round()
+'''
 
 
 def command(tmp_path: Path, url: str, out: str, rows: int, recipe: str = "complete") -> list[str]:
@@ -50,6 +69,70 @@ def test_without_ray_the_message_says_what_to_do(
     monkeypatch.setitem(sys.modules, "ray", None)
     assert main([*command(tmp_path, "http://127.0.0.1:9/v1", "o", 3), "--engine", "ray"]) == 2
     assert "tilth[ray]" in capsys.readouterr().err and not (tmp_path / "o").exists()
+
+
+class Inline:
+    """Ray's few functions that the engine uses, in this process and at once."""
+
+    def __init__(self, **resources: float) -> None:
+        self.resources, self.asked = resources, []  # type: ignore[var-annotated]
+
+    def is_initialized(self) -> bool:
+        return True
+
+    def cluster_resources(self) -> dict[str, float]:
+        return self.resources
+
+    def remote(self, **needs: float) -> Any:
+        self.asked.append(needs)
+        return lambda work: SimpleNamespace(remote=lambda *words: work(*words))
+
+    def get(self, value: Any) -> Any:
+        return value
+
+    def wait(self, values: list[Any], num_returns: int) -> tuple[list[Any], list[Any]]:
+        return values[:num_returns], values[num_returns:]
+
+
+def test_shards_are_gathered_into_the_dataset_that_local_makes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ray = Inline(CPU=4.0)
+    monkeypatch.setattr("tilth.engine.rayed._ray", lambda: ray)
+    with running() as server:
+        assert main(command(tmp_path, server.url, "local", 120)) == 0
+        words = [*command(tmp_path, server.url, "ray", 120), "--engine", "ray"]
+        assert main([*words, "--limit", "70"]) == 0
+        assert main(words) == 0
+    assert differing(tmp_path / "local", tmp_path / "ray") == []
+    assert not list((tmp_path / "ray" / "shards").glob("*")) and ray.asked[0]["num_gpus"] == 0
+
+
+def test_a_pool_runs_whole_on_one_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pooled.py").write_text(POOLED)
+    ray = Inline(CPU=4.0)
+    monkeypatch.setattr("tilth.engine.rayed._ray", lambda: ray)
+    with running() as server:
+        made = [command(tmp_path, server.url, out, 12, f"{tmp_path / 'pooled.py'}:pooled") for out in ("local", "ray")]
+        assert main(made[0]) == 0
+        words = [*made[1], "--engine", "ray"]
+        assert main([*words, "--budget", "requests=7"]) == 4
+        capsys.readouterr()
+        assert main([w for w in words if w != "--json"]) == 0
+        sent = server.tally.requests
+        assert main(words) == 0 and server.tally.requests == sent
+    assert "one worker runs it whole" in capsys.readouterr().err
+    assert differing(tmp_path / "local", tmp_path / "ray") == []
+
+
+def test_a_local_model_gets_a_gpu_of_its_own_where_there_are_any() -> None:
+    plan = Plan("complete", "s.jsonl", models={"*": {"spec": "hf:there"}})
+    assert _on_gpu(Inline(CPU=8.0, GPU=2.0), plan) and _places(Inline(CPU=8.0, GPU=2.0), plan) == 2
+    assert not _on_gpu(Inline(CPU=8.0), plan) and _places(Inline(CPU=8.0), plan) == 8
+    other = Plan("complete", "s.jsonl", models={"*": "openai:m"})
+    assert not _on_gpu(Inline(CPU=8.0, GPU=2.0), other)
 
 
 @pytest.mark.long

@@ -120,6 +120,7 @@ def _page(recipe: Any) -> str:
     roles = facts["roles"] + [f"{r} (optional)" for r in facts["optional_roles"]]
     lines += [
         f"roles     {', '.join(roles)}",
+        f"seeds     {'all together: a pool that grows in rounds' if facts['pool'] else 'one by one'}",
         *(f"cites     {c}" for c in facts["cites"]),
         "",
         "settings (--set name=value)",

@@ -1,8 +1,9 @@
 """The same plan on a Ray cluster: shards of seeds, each with a journal of its own, gathered into the run's journal.
 
 A shard is a range of seeds that depends on their number alone, so a lost node's shards run again from their journals and
-the dataset is the one that `local` makes. The run folder must be on a disk that all nodes see, and yet a local one to
-SQLite: a cluster on one machine, or a node-local disk that the shards come back to. Ray is imported when it is asked for.
+the dataset is the one that `local` makes. A method that works on all seeds together (a pool) is one shard: one worker runs
+it whole, in the run folder itself. The run folder must be on a disk that all nodes see, and yet a local one to SQLite: a
+cluster on one machine, or a node-local disk that the shards come back to. Ray is imported when it is asked for.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,23 +31,23 @@ LOCK_SECONDS = 60.0
 """How long a shard that starts again waits for the process of its lost node to be gone."""
 DIVIDED = ("usd", "tokens", "requests")
 """Ceilings that the shards share out; each may spend its part."""
+ON_GPU = ("hf", "vllm")
+"""Kinds of models for which a worker gets a GPU of its own, where the cluster has any."""
 
 
 def run_on_ray(plan: Plan, out: str | Path | None, *, fork: str | Path | None = None, quiet: bool = False) -> Result:
     """Run a plan on the cluster at RAY_ADDRESS, or on one started on this machine.
 
     Raises:
-        UsageError: Ray is not installed, or the method needs all seeds at once.
+        UsageError: Ray is not installed.
         TilthError: the run could not start.
     """
     ray, begun = _ray(), time.monotonic()
     recipe = plan.load_recipe()
-    if recipe.pool:
-        raise UsageError(
-            f"{recipe.id} works on all seeds together and cannot be sharded", where="engine", todo="use --engine local"
-        )
     here = replace(plan, engine="local")
     folder = RunFolder(out or plan.default_out())
+    if recipe.pool:
+        return _whole(ray, here, folder, fork, quiet)
     nothing: frozenset[int] = frozenset()
     run_plan(here, folder.path, fork=fork, quiet=True, only=nothing)
     seeds = Seeds(plan, recipe)
@@ -117,20 +118,13 @@ def _work(
     """Run the shards; returns what stopped any of them, budgets last."""
     if not todo:
         return []
-    began = not ray.is_initialized()
-    if began:
-        path = os.pathsep.join([str(Path.cwd()), *(p for p in sys.path if p)])
-        ray.init(
-            address=os.environ.get("RAY_ADDRESS"), include_dashboard=None, log_to_driver=False, logging_level="ERROR",
-            runtime_env={"env_vars": {"PYTHONPATH": path}},
-        )  # fmt: skip
-    try:
-        at_once = max(1, min(len(todo), int(ray.cluster_resources().get("CPU", 1))))
+    with _cluster(ray) as worker:
+        at_once = max(1, min(len(todo), _places(ray, plan)))
         own = replace(
             _absolute(plan), concurrency=max(1, plan.concurrency // at_once),
             budget={k: v / len(todo) if k in DIVIDED else v for k, v in budget.items()},
         ).to_dict()  # fmt: skip
-        task = ray.remote(num_cpus=1, max_retries=-1)(work_shard)
+        task = worker(work_shard, plan)
         where = str(folder.path.resolve())
         running = [task.remote(own, where, number, seeds, started) for number, seeds in todo]
         errors: list[TilthError] = []
@@ -145,27 +139,83 @@ def _work(
             if not quiet:
                 print(f"{done} of {len(todo)} shards", file=sys.stderr, flush=True)
         return sorted(errors, key=lambda error: error.exit_code)
+
+
+def _whole(ray: Any, plan: Plan, folder: RunFolder, fork: str | Path | None, quiet: bool) -> Result:
+    """Run a pool on one worker, in the run folder; a lost worker's successor goes on from its journal."""
+    if not quiet:
+        print(f"{plan.recipe} works on all seeds together: one worker runs it whole", file=sys.stderr, flush=True)
+    where = str(folder.path.resolve())
+    with _cluster(ray) as worker:
+        other = None if fork is None else str(Path(fork).resolve())
+        summary, code, error = ray.get(worker(work_whole, plan).remote(_absolute(plan).to_dict(), where, other))
+    if error is not None and not summary:
+        raise error
+    return Result(folder, summary, code, error)
+
+
+@contextlib.contextmanager
+def _cluster(ray: Any) -> Iterator[Callable[[Callable[..., Any], Plan], Any]]:
+    """The cluster; gives what makes a remote function of a function and its plan."""
+    began = not ray.is_initialized()
+    if began:
+        path = os.pathsep.join([str(Path.cwd()), *(p for p in sys.path if p)])
+        ray.init(
+            address=os.environ.get("RAY_ADDRESS"), include_dashboard=None, log_to_driver=False, logging_level="ERROR",
+            runtime_env={"env_vars": {"PYTHONPATH": path}},
+        )  # fmt: skip
+    try:
+        yield lambda work, plan: ray.remote(num_cpus=1, num_gpus=int(_on_gpu(ray, plan)), max_retries=-1)(work)
     finally:
         if began:
             ray.shutdown()
+
+
+def _on_gpu(ray: Any, plan: Plan) -> bool:
+    """Whether each worker needs a GPU: Ray hides them from a worker that asks for none."""
+    specs = [m if isinstance(m, str) else str(m.get("spec", "")) for m in plan.models.values()]
+    local = any(spec.partition(":")[0] in ON_GPU for spec in specs)
+    return local and ray.cluster_resources().get("GPU", 0) >= 1
+
+
+def _places(ray: Any, plan: Plan) -> int:
+    """Workers that the cluster can run at once."""
+    return int(ray.cluster_resources().get("GPU" if _on_gpu(ray, plan) else "CPU", 1))
 
 
 def work_shard(plan: dict[str, Any], folder: str, number: int, seeds: list[int], started: bool) -> tuple[str, Any]:
     """Run one shard, in a worker: resumes where a lost worker stopped; returns its folder and what stopped it."""
     shard = Path(folder) / "shards" / f"{number:05d}"
     shard.parent.mkdir(exist_ok=True)
+    own = Plan.from_dict(plan)
+    try:
+        result = _patiently(
+            lambda: run_plan(own, shard, fork=folder if started else None, quiet=True, only=frozenset(seeds))
+        )
+    except TilthError as error:
+        return str(shard), error
+    return str(shard), result.error
+
+
+def work_whole(plan: dict[str, Any], folder: str, fork: str | None) -> tuple[dict[str, Any], int, Any]:
+    """Run a pool, in a worker; returns the summary, the exit code and what stopped it."""
+    try:
+        result = _patiently(lambda: run_plan(Plan.from_dict(plan), folder, fork=fork, quiet=True))
+    except TilthError as error:
+        return {}, error.exit_code, error
+    return dict(result.summary), result.exit_code, result.error
+
+
+def _patiently(run: Callable[[], Result]) -> Result:
+    """Wait while the process of a lost node still holds the folder."""
     until = time.monotonic() + LOCK_SECONDS
     while True:
         try:
-            own = Plan.from_dict(plan)
-            result = run_plan(own, shard, fork=folder if started else None, quiet=True, only=frozenset(seeds))
-            return str(shard), result.error
+            return run()
         except UsageError as error:
             if "another tilth" not in error.found or time.monotonic() > until:
-                return str(shard), error
+                raise
             time.sleep(0.5)
-        except TilthError as error:
-            return str(shard), error
 
 
 def _absolute(plan: Plan) -> Plan:
