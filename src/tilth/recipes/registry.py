@@ -82,6 +82,8 @@ RECIPES = Registry(
         "rest-em-drift": "tilth.recipes.experiments.rest_em_drift:rest_em_drift",
         "amount-and-mix": "tilth.recipes.experiments.amount_and_mix:amount_and_mix",
         "model-collapse": "tilth.recipes.experiments.model_collapse:model_collapse",
+        "failure-inducing": "tilth.recipes.experiments.failure_inducing:failure_inducing",
+        "reversegen": "tilth.recipes.loops.reversegen.reversegen:reversegen",
     },
 )
 

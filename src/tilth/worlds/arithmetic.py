@@ -100,6 +100,11 @@ class StoryArithmetic:
             rows.append(_row(story))
         return rows
 
+    def skill_of(self, prompt: str) -> str | None:
+        """The hardest thing that a prompt asks for; None when it holds no story."""
+        story = read_story(prompt)
+        return None if story is None else skills_of(story)[-1]
+
     def solve(self, prompt: str) -> str | None:
         """The gold rationale for a prompt, by reading the text; None when it holds no story."""
         story = read_story(prompt)

@@ -194,6 +194,11 @@ class InventedPolicy:
             return None
         return "unsafe" if forbidden and complies else "safe"
 
+    def skill_of(self, prompt: str) -> str | None:
+        """The style of a prompt; None when it is no request of this world."""
+        asked = self.read(prompt)
+        return None if asked is None else asked.style
+
     def solve(self, prompt: str) -> str | None:
         """What the policy wants: a refusal of what is forbidden, else the way; None for what is no request."""
         asked = self.read(prompt)

@@ -77,6 +77,10 @@ class Quiz:
             )
         return rows
 
+    def skill_of(self, prompt: str) -> str | None:
+        """The subject of a question; None when it is none of this world."""
+        return None if _read(prompt) is None else prompt.strip().partition(":")[0].lower()
+
     def solve(self, prompt: str) -> str | None:
         """``a symbol b = c`` and the right letter; None when the prompt is no question of this world."""
         found = _read(prompt)

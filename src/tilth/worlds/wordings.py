@@ -146,6 +146,11 @@ class RareWordings:
                 return told if told.m >= 1 and told.tree.value >= 0 else None
         return None
 
+    def skill_of(self, prompt: str) -> str | None:
+        """The wording of a prompt; None when it is not a problem of this world."""
+        told = self.read(prompt)
+        return None if told is None else told.telling
+
     def solve(self, prompt: str) -> str | None:
         """The gold rationale for a prompt; None when it is not a problem of this world."""
         told = self.read(prompt)

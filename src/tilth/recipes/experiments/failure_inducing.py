@@ -4,10 +4,11 @@ In each world and for each seed, from nothing:
 
 1. A reader learns the seeds' sentences; the target goes on from it with solutions (of all but the gap where skills are
    missing), the proposer with lists of three examples.
-2. ReverseGen: `rounds` rounds of exploring, grading by the world's program, preferences (failing over solved), DPO.
+2. ReverseGen: exploring, grading by the world's program, preferences (failing over solved), DPO, at most `rounds` times and
+   until .6 of the valid proposals fail.
 3. Arms of `budget` new problems with right solutions, each joined to the same replay of known ones, same steps:
    `none` (replay alone), `random` (valid proposals of the first proposer), `rejection` (its failures, from as many
-   proposals as ReverseGen made in all), `reversegen` (failures of the last proposer), `pooled` (failures of all rounds).
+   proposals as ReverseGen made in all), `reversegen` (failures of the last round), `pooled` (failures of all rounds).
 4. Each is measured on problems in their natural shares, on every skill equally, and on the gap alone.
 
 The worlds: `rare-wordings`, where each of eight ways of telling holds 1 % of the seeds and of what the target learned; and
@@ -28,23 +29,41 @@ from typing import Any
 from tilth.errors import UsageError, did_you_mean
 from tilth.recipes.experiments.common import key_of, result, seeds_of
 from tilth.recipes.loops.loop import measure, train
-from tilth.recipes.loops.reversegen.explore import Proposal, contexts, pairs, propose, prune, warm_up
+from tilth.recipes.loops.reversegen.explore import (
+    Listing,
+    Proposal,
+    contexts,
+    figures_of,
+    pairs,
+    propose,
+    prune,
+    warm_up,
+)
 from tilth.recipes.loops.reversegen.grading import ByWorld, grade
 from tilth.recipes.recipe import Context, recipe
 from tilth.rows.row import Row
-from tilth.verify.agreement import semantic_entropy
 from tilth.worlds import wordings
 from tilth.worlds.arithmetic import STORY
 
 ARMS = ("none", "random", "rejection", "reversegen", "pooled")
 SKILL_GAP = ("add-carry", "sub-borrow", "mul")
 READING = {"max_steps": 300, "per_device_train_batch_size": 32, "save_steps": 0}
-TARGET = {"max_steps": 900, "per_device_train_batch_size": 32, "save_steps": 0}
-WARM_UP = {"max_steps": 300, "per_device_train_batch_size": 16, "save_steps": 0}
-PREFERENCE = {"per_device_train_batch_size": 8, "learning_rate": 2e-4, "warmup_steps": 5, "save_steps": 0}
-EPOCHS = 2
-"""Passes of DPO over a round's preferences."""
-IMPROVE = {"max_steps": 200, "per_device_train_batch_size": 32, "learning_rate": 1e-3, "save_steps": 0}
+TARGET = {"max_steps": 600, "per_device_train_batch_size": 32, "save_steps": 0}
+WARM_UP = {"max_steps": 260, "per_device_train_batch_size": 16, "save_steps": 0}
+PREFERENCE = {
+    "max_steps": 30,
+    "per_device_train_batch_size": 8,
+    "learning_rate": 2e-4,
+    "warmup_steps": 5,
+    "save_steps": 0,
+}
+IMPROVE = {"max_steps": 100, "per_device_train_batch_size": 32, "learning_rate": 1e-3, "save_steps": 0}
+TOP_P = 1.0
+"""The release samples the proposer at .9, which never writes what holds 1 % of the seeds (measured here)."""
+ENOUGH = 0.6
+"""Failure rate at which exploring stops; beyond .6 to .85 ever fewer kinds of problems are asked."""
+LEAST_VALID = 0.3
+"""A round with fewer valid proposals does not count, and the rounds end."""
 MAX_TOKENS = 60
 
 
@@ -73,7 +92,7 @@ class Setting:
 
 def rare_wordings(seed: int, seeds: int, known: int, held_out: int) -> Setting:
     """One-step problems told in twelve ways, eight of them rare."""
-    world, knobs = wordings.WORDINGS_WORLD, {"largest": 20}
+    world, knobs = wordings.WORDINGS_WORLD, {"largest": 12}
     seen = world.problems(seeds, key_of("wordings", seed, "seeds"), **knobs)
     learned = world.problems(known, key_of("wordings", seed, "known"), **knobs)
     natural = world.problems(held_out, key_of("wordings", seed, "natural"), **knobs)
@@ -113,6 +132,7 @@ WORLDS = {"rare-wordings": rare_wordings, "missing-skills": missing_skills}
     "failure-inducing",
     family="experiments",
     cites=("ReverseGen: Forewarned is Forearmed (Zhao et al. 2024), arXiv:2410.16736",),
+    takes=("topic",),
     makes=("world", "seed", "budget", "arm", "accuracy", "balanced", "gap", "training_rows", "proposals"),
     roles=(),
     pool=True,
@@ -125,13 +145,13 @@ async def failure_inducing(
     *,
     worlds: str = "rare-wordings,missing-skills",
     seeds: int = 5,
-    budget: int = 100,
-    rounds: int = 2,
+    budget: int = 60,
+    rounds: int = 3,
     explore: int = 500,
     problems: int = 1200,
-    known: int = 4000,
+    known: int = 2000,
     replay: int = 400,
-    held_out: int = 480,
+    held_out: int = 300,
 ) -> AsyncIterator[Any]:
     """Compare problems a target fails at, found by ReverseGen or by rejection, with random ones at equal budget."""
     names = [w.strip() for w in worlds.split(",") if w.strip()]
@@ -167,17 +187,17 @@ class Hunt:
     """What exploring brought in.
 
     Args:
-        warm: valid proposals of the first proposer in the first round.
+        warm: graded proposals of the first proposer in the first round.
         plain: failures of the first proposer, from as many proposals as all rounds made.
-        rounds: failures of each proposer, the last one's last.
-        made: proposals asked for in each round.
-        figures: of each round: valid share, failure rate of the valid, self-BLEU, entropy of skills in nats.
+        rounds: failures of each round.
+        made: proposals asked for in all rounds.
+        figures: of each round, see `figures_of`.
     """
 
     warm: list[Proposal]
     plain: list[Proposal]
     rounds: list[list[Proposal]]
-    made: list[int]
+    made: int
     figures: list[dict[str, float]]
 
 
@@ -190,49 +210,35 @@ async def hunt(ctx: Context, setting: Setting, seed: int, rounds: int, explore: 
     )
     await train(ctx, "target", "target", "sft", setting.known, start=reader, settings={**TARGET, "seed": seed})
     lists = warm_up(setting.seeds, rng)
-    await train(ctx, "proposer-0", "proposer", "sft", lists, start=reader, settings={**WARM_UP, "seed": seed})
+    warm = await train(ctx, "proposer-0", "proposer", "sft", lists, start=reader, settings={**WARM_UP, "seed": seed})
 
-    async def look(name: str, n: int) -> tuple[list[str], list[Proposal]]:
+    async def look(name: str, n: int) -> tuple[list[Listing], list[Proposal]]:
         asked = contexts(setting.seeds, n, rng)
-        found = await propose(ctx, asked, name=f"propose {name}", max_tokens=MAX_TOKENS)
+        found = await propose(ctx, asked, name=f"propose {name}", top_p=TOP_P, max_tokens=MAX_TOKENS)
         prune(found, seed=seed)
         await grade(ctx, found, how, name=f"grade {name}", max_tokens=MAX_TOKENS)
         return asked, found
 
-    total = explore * (rounds + 1)
-    asked, first = await look("0", explore)
-    more = (await look("plain", total - explore))[1]
-    failures, figures = [[p for p in first if p.failing]], [figures_of(first)]
-    found = first
+    asked, found = await look("0", explore)
+    first, history, figures = found, [found], [figures_of(found)]
     for turn in range(1, rounds + 1):
-        passing = [p for p in found if p.failing is False]
-        preferences = pairs(failures[-1], passing, asked, rng)
-        if preferences:
-            steps = max(1, EPOCHS * len(preferences) // int(PREFERENCE["per_device_train_batch_size"]))
-            settings = {**PREFERENCE, "max_steps": steps, "seed": seed}
-            await train(ctx, f"proposer-{turn}", "proposer", "dpo", preferences, settings=settings)
+        failing, passing = [p for p in found if p.failing], [p for p in found if p.failing is False]
+        preferences = pairs(failing, passing, asked, rng)
+        if not preferences or figures[-1]["failing"] >= ENOUGH:
+            break
+        settings = {**PREFERENCE, "seed": seed}
+        await train(ctx, f"proposer-{turn}", "proposer", "dpo", preferences, settings=settings)
         asked, found = await look(str(turn), explore)
-        failures.append([p for p in found if p.failing])
         figures.append(figures_of(found))
+        if figures[-1]["valid"] < LEAST_VALID:
+            break
+        history.append(found)
+    total = explore * len(figures)
+    ctx.play("proposer", warm)
+    more = (await look("plain", total - explore))[1] if total > explore else []
+    failures = [[p for p in one if p.failing] for one in history]
     plain = [p for p in (*first, *more) if p.failing]
-    return Hunt([p for p in first if p.failing is not None], plain, failures, [explore] * (rounds + 1), figures)
-
-
-def figures_of(found: Sequence[Proposal]) -> dict[str, float]:
-    """Valid share, failure rate of what is valid, self-BLEU and entropy of skills of one round's proposals."""
-    from tilth.select.bleu import self_bleu
-
-    graded = [p for p in found if p.failing is not None]
-    valid = [p for p in found if p.verdicts and p.verdicts[0].passed]
-    counts = Counter(str(p.figures.get("skill")) for p in valid)
-    examined = [p for p in found if p.verdicts]
-    return {
-        "proposals": len(found), "examined": len(examined), "failures": sum(bool(p.failing) for p in graded),
-        "valid": len(valid) / max(1, len(examined)),
-        "failing": sum(bool(p.failing) for p in graded) / max(1, len(graded)),
-        "self_bleu": self_bleu([p.text for p in valid]) if len(valid) > 1 else 0.0,
-        "skill_entropy": semantic_entropy(counts.values()),
-    }  # fmt: skip
+    return Hunt([p for p in first if p.failing is not None], plain, failures, total, figures)
 
 
 def arms_of(found: Hunt, budget: int, rng: Random) -> list[tuple[str, list[Proposal], int]]:
@@ -241,11 +247,10 @@ def arms_of(found: Hunt, budget: int, rng: Random) -> list[tuple[str, list[Propo
     def some(from_: Sequence[Proposal]) -> list[Proposal]:
         return rng.sample(list(from_), min(budget, len(from_)))
 
-    total = sum(found.made)
+    every = [p for failures in found.rounds for p in failures]
     return [
-        ("none", [], 0), ("random", some(found.warm), found.made[0]), ("rejection", some(found.plain), total),
-        ("reversegen", some(found.rounds[-1]), total),
-        ("pooled", some([p for failures in found.rounds for p in failures]), total),
+        ("none", [], 0), ("random", some(found.warm), len(found.warm)), ("rejection", some(found.plain), found.made),
+        ("reversegen", some(found.rounds[-1]), found.made), ("pooled", some(every), found.made),
     ]  # fmt: skip
 
 

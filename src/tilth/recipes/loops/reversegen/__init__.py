@@ -1,0 +1,1 @@
+"""ReverseGen: a proposer that learns to ask what a target fails at."""
