@@ -6,8 +6,8 @@
    so far that the entropy of the options reaches 1.193 nats. What cannot be read is unknown and counts for nothing.
 4. Failures with a right, safe or honest answer are the rows. The rest is put aside with its reason.
 5. Preferences, failing over solved, train the proposer by DPO; on to the next round, until the failure rate reaches `enough`,
-   rounds are over or the proposals collapse (few valid, repeating, tail lost): then the last proposer and its round are taken
-   back.
+   rounds are over or the proposals collapse (fewer than `valid` are valid, they repeat, or more than `tail` of the first
+   round's rare words are lost): then the last proposer and its round are taken back.
 6. The target is trained on the rows and on replayed seeds. Held-out seeds decide whether it stays, and fresh proposals
    show what it fails at before and after.
 
@@ -88,6 +88,7 @@ async def reversegen(
     quota: int = 0,
     enough: float = ENOUGH,
     valid: float = 0.3,
+    tail: float = 1.0,
     held_out: float = 0.2,
     replay: int = 500,
     gate_rule: str = "not-worse",
@@ -118,7 +119,7 @@ async def reversegen(
             temperature=answer_temperature if DRAWS[task] > 1 else 0.0,
         )  # fmt: skip
 
-    monitor, kept, solved = Monitor(valid=valid), [], []
+    monitor, kept, solved = Monitor(valid=valid, loss=tail), [], []
     before = ctx.model("proposer")
     for turn in range(1, rounds + 1):
         lists_, found = await look(str(turn), explore)
