@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tilth.rows.row import Row
     from tilth.select import Decontaminator, Selection, Steps
     from tilth.select.partition import Partitions
+    from tilth.select.pool_index import PoolIndex
     from tilth.select.stream import Streamed
 
 HELP = "remove duplicates, copies of benchmarks and poor rows; balance; choose a subset"
@@ -25,6 +26,7 @@ EXAMPLE = """tilth select answers.jsonl --exact --near 0.7 --decontaminate test.
 SETTINGS = {
     "keep": "who survives a group of duplicates: first, longest, best:COLUMN; hard, easy (semantic)",
     "pool": "a file or run of rows that are there already: rows like them are dropped too",
+    "index": "a folder that remembers kept rows, so that the next batch is compared with them at its own cost",
     "shingle": "what --near compares: word-3, or char-5",
     "memory_gb": "what --near may take before MinHash bands prune (6)",
     "stemmer": "Porter stemming in --novelty (needs nltk)",
@@ -115,8 +117,10 @@ def run(args: argparse.Namespace) -> int:
     columns = parse_map(args.map)
     source = Path(args.file)
     pool = read_rows(str(settings["pool"]), columns) if "pool" in settings else []
+    index = _index(str(settings["index"]), steps, pool) if "index" in settings else None
+    known = len(pool) if index is None else len(index)
     with _partitions(args.engine, args.partitions) as partitions:
-        found, scrubbed = _select(source, columns, steps, pool, partitions, settings)
+        found, scrubbed = _select(source, columns, steps, pool if index is None else index, partitions, settings)
     asked: dict[str, Any] = {
         name: value for name in (*flags, "on") if (value := getattr(args, name)) not in (None, False)
     }
@@ -125,8 +129,9 @@ def run(args: argparse.Namespace) -> int:
     extra: dict[str, Any] = {
         "selection": {"steps": found.steps, "on": args.on, "keep": steps.keep, "examples": found.examples}
     }
-    if pool:
-        extra["selection"]["pool"] = {"path": str(settings["pool"]), "rows": len(pool)}
+    for name in ("pool", "index"):
+        if name in settings:
+            extra["selection"][name] = {"path": str(settings[name]), "rows": known}
     if scrubbed is not None:
         extra["selection"]["scrubbed"] = scrubbed
     if found.certificate is not None:
@@ -145,6 +150,8 @@ def run(args: argparse.Namespace) -> int:
         seconds=time.perf_counter() - start,
         extra=extra,
     )
+    if index is not None:
+        index.add(list(found.kept))
     if args.json:
         print_json({"out": str(out), **summary})
     else:
@@ -220,7 +227,7 @@ def _select(
     source: Path,
     columns: dict[str, str],
     steps: Steps,
-    pool: list[Row],
+    pool: list[Row] | PoolIndex,
     partitions: Partitions | None,
     settings: dict[str, Any],
 ) -> tuple[Selection | Streamed, dict[str, int] | None]:
@@ -233,7 +240,8 @@ def _select(
 
     change = _scrub if "pii" in settings else None
     opened = open_source(source, columns)
-    possible = not (pool or partitions or obstacle(steps))
+    held = not isinstance(pool, list) or pool
+    possible = not (held or partitions or obstacle(steps))
     large = possible and sum(file.stat().st_size for file in opened.files) >= STREAM_BYTES
     if _flag("stream", settings.get("stream", large)):
         if pool:
@@ -243,13 +251,27 @@ def _select(
         streamed = Streamed(opened, steps, change)
         return streamed, None if change is None else streamed.changed
     rows = read_rows(source, columns)
-    if change is None:
-        return select_rows(rows, steps, pool, partitions), None
     scrubbed: Counter[str] = Counter()
-    for i, row in enumerate(rows):
-        rows[i], counts = change(row)
+    for i, row in enumerate(rows if change is not None else ()):
+        rows[i], counts = _scrub(row)
         scrubbed += counts
-    return select_rows(rows, steps, pool, partitions), dict(scrubbed)
+    chained: list[int] = []
+    if not isinstance(pool, list):
+        relevant = pool.relevant(rows)
+        pool, chained = relevant.rows, relevant.chained
+    return select_rows(rows, steps, pool, partitions, chained), None if change is None else dict(scrubbed)
+
+
+def _index(path: str, steps: Steps, pool: list[Row]) -> PoolIndex:
+    """The index in a folder, made of the pool if it is not there yet."""
+    from tilth.select.pool_index import PoolIndex
+
+    index = PoolIndex(path, steps)
+    if pool and index.exists:
+        raise UsageError("this index has its pool already", where=path, todo="leave out --set pool=FILE")
+    if pool:
+        index.add_pool(pool)
+    return index
 
 
 def _scrub(row: Row) -> tuple[Row, Counter[str]]:

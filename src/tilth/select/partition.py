@@ -99,13 +99,13 @@ class Partitions:
 
     def near_groups(
         self, texts: Sequence[str], threshold: str | float, *, n: int = 3, unit: str = "word", pool: int = 0,
-        priority: Sequence[float] | None = None,
+        priority: Sequence[float] | None = None, chained: Sequence[int] = (),
     ) -> NearResult:  # fmt: skip
         """See `tilth.select.near.near_groups`; a partition compares exactly, whatever its size."""
         bound = near_settings(threshold, n, unit)
         ratio = bound.numerator, bound.denominator
         ranges = list(self._ranges(range(len(texts)), texts, first=True))
-        sets = [self.cluster.start(_sets, part, unit, n) for _, part in ranges]
+        sets = [self.cluster.start(hashed_shingles, part, unit, n) for _, part in ranges]
         counts = sum(self.cluster.get([self.cluster.start(_counts, found) for found in sets]), _no_counts())
         pieces = [
             self.cluster.start(_spread_sets, start, found, counts, ratio, self.count, outputs=self.count)
@@ -123,7 +123,7 @@ class Partitions:
             return shingles(texts[i], n) if unit == "word" else character_shingles(texts[i], n)
 
         roots = [_root(roots, i) for i in range(len(roots))]
-        return survivors(roots, links_by(set_of, bound), priority, pool)
+        return survivors(roots, links_by(set_of, bound), priority, pool, chained=chained)
 
     def _ranges(self, *columns: Any, first: bool = False) -> Any:
         bounds = np.linspace(0, len(columns[0]), self.count + 1).astype(int).tolist()
@@ -143,7 +143,7 @@ def _root(parent: list[int], node: int) -> int:
     return node
 
 
-def _sets(texts: Sequence[str], unit: str, n: int) -> Sets:
+def hashed_shingles(texts: Sequence[str], unit: str, n: int) -> Sets:
     """Sets of shingles as hashes that are the same in every partition."""
     if unit == "word":
         ids, offsets, _, codes, _, _ = word_ids(*encode(texts))

@@ -103,3 +103,54 @@ def take_sets(elements: Keys, starts: Ints, chosen: Ints) -> tuple[Keys, Ints]:
     for k in range(len(chosen)):
         out[ends[k] : ends[k + 1]] = elements[starts[chosen[k]] : starts[chosen[k] + 1]]
     return out, ends
+
+
+@jit
+def mark_like(
+    elements: Keys, starts: Ints, places: Ints, least: Ints, key_starts: Ints, key_sets: Ids, known: Keys,
+    known_starts: Ints, factor: float, share: float, marked: NDArray[np.bool_],
+) -> None:  # fmt: skip
+    """Mark the known sets that are like any of the given ones: ``factor * common >= share * (size + size)``.
+
+    Args:
+        elements, starts: the given sets, ascending hashes end to end.
+        places: where each element stands among the keys of the known sets, -1 where none holds it.
+        least: for each given set the smallest overlap that can matter; it is looked up by its rarest elements alone.
+        key_starts, key_sets: for each key the known sets that hold it.
+        known, known_starts: the known sets.
+        factor, share: see above.
+        marked: by known set; changed in place.
+    """
+    stamp = np.full(len(known_starts) - 1, -1, dtype=np.int64)
+    for s in range(len(starts) - 1):
+        size = starts[s + 1] - starts[s]
+        held = np.empty(size, dtype=np.int64)
+        for k in range(size):
+            place = places[starts[s] + k]
+            held[k] = key_starts[place + 1] - key_starts[place] if place >= 0 else 0
+        order = np.argsort(held, kind="mergesort")
+        for k in order[: max(0, size - least[s] + 1)]:
+            place = places[starts[s] + k]
+            if place < 0:
+                continue
+            for p in range(key_starts[place], key_starts[place + 1]):
+                other = key_sets[p]
+                if stamp[other] == s or marked[other]:
+                    continue
+                stamp[other] = s
+                both = size + known_starts[other + 1] - known_starts[other]
+                if factor * min(size, both - size) < share * both:
+                    continue
+                i, end, j, stop = starts[s], starts[s + 1], known_starts[other], known_starts[other + 1]
+                common = 0
+                while i < end and j < stop:
+                    if elements[i] == known[j]:
+                        common += 1
+                        i += 1
+                        j += 1
+                    elif elements[i] < known[j]:
+                        i += 1
+                    else:
+                        j += 1
+                if factor * common >= share * both:
+                    marked[other] = True

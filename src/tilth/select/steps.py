@@ -30,7 +30,11 @@ Finding = tuple[str, Verdict]
 
 
 def select_rows(
-    rows: Sequence[Row], steps: Steps, pool: Sequence[Row] = (), partitions: Partitions | None = None
+    rows: Sequence[Row],
+    steps: Steps,
+    pool: Sequence[Row] = (),
+    partitions: Partitions | None = None,
+    chained: Sequence[int] = (),
 ) -> Selection:
     """Run the steps over rows.
 
@@ -38,6 +42,7 @@ def select_rows(
         rows: in the order of the file.
         steps: what to select by.
         pool: rows that are there already; rows like them are dropped, they themselves are not part of the result.
+        chained: for each row of the pool one that it is known to hang together with, see `near_groups`.
         partitions: do decontamination, filters of single rows, exact and near in partitions; the result is the same.
 
     Returns:
@@ -47,7 +52,7 @@ def select_rows(
         InputError: a row has no text, or no number in the column of ``keep``.
         UsageError: a threshold or rule is not valid.
     """
-    run = _Run([*pool, *rows], steps, len(pool), partitions)
+    run = _Run([*pool, *rows], steps, len(pool), partitions, chained)
     certificate = run.decontaminate(steps.decontaminate) if steps.decontaminate is not None else None
     for filter in steps.quality:
         run.filter(filter)
@@ -83,8 +88,10 @@ def select_rows(
 class _Run:
     """The state of one selection: which rows have been dropped so far, and what the steps said."""
 
-    def __init__(self, rows: list[Row], steps: Steps, pool: int, partitions: Partitions | None = None) -> None:
-        self.rows, self.steps, self.pool, self.partitions = rows, steps, pool, partitions
+    def __init__(
+        self, rows: list[Row], steps: Steps, pool: int, partitions: Partitions | None, chained: Sequence[int]
+    ) -> None:
+        self.rows, self.steps, self.pool, self.partitions, self.chained = rows, steps, pool, partitions, chained
         self.texts = texts_of(rows, steps.on)
         self.found: dict[int, Finding] = {}
         self.noted: dict[int, Verdict] = {}
@@ -169,10 +176,21 @@ class _Run:
         unit, length = shingle_of(steps.shingle)
         texts, order = [self.texts[i] for i in alive], self._order(alive)
         if self.partitions is not None:
-            result = self.partitions.near_groups(texts, steps.near, n=length, unit=unit, pool=self.pool, priority=order)
+            result = self.partitions.near_groups(
+                texts, steps.near, n=length, unit=unit, pool=self.pool, priority=order, chained=self.chained
+            )
         else:
             memory = MEMORY_BYTES if steps.memory is None else steps.memory
-            result = near_groups(texts, steps.near, n=length, unit=unit, pool=self.pool, priority=order, memory=memory)
+            result = near_groups(
+                texts,
+                steps.near,
+                n=length,
+                unit=unit,
+                pool=self.pool,
+                priority=order,
+                memory=memory,
+                chained=self.chained,
+            )
         self._report = {"shingle": steps.shingle, "complete": result.complete}
 
         def evidence(i: int) -> dict[str, Any]:
