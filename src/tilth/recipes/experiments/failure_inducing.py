@@ -39,7 +39,7 @@ from tilth.recipes.loops.reversegen.explore import (
     prune,
     warm_up,
 )
-from tilth.recipes.loops.reversegen.grading import ByWorld, grade
+from tilth.recipes.loops.reversegen.grading import ByWorld, grade, largest_number
 from tilth.recipes.recipe import Context, recipe
 from tilth.rows.row import Row
 from tilth.worlds import wordings
@@ -149,7 +149,7 @@ async def failure_inducing(
     rounds: int = 3,
     explore: int = 500,
     problems: int = 1200,
-    known: int = 2000,
+    known: int = 1000,
     replay: int = 400,
     held_out: int = 300,
 ) -> AsyncIterator[Any]:
@@ -203,7 +203,8 @@ class Hunt:
 
 async def hunt(ctx: Context, setting: Setting, seed: int, rounds: int, explore: int) -> Hunt:
     """Train reader, target and proposer, then explore and prefer for `rounds` rounds and explore once more."""
-    how, rng = ByWorld("maths", setting.world), Random(key_of(setting.name, seed, "hunt"))
+    largest = largest_number(row["prompt"] for row in setting.seeds)
+    how, rng = ByWorld("maths", setting.world, largest), Random(key_of(setting.name, seed, "hunt"))
     sentences = [{"prompt": "", "completion": row["prompt"]} for row in setting.seeds]
     reader = await train(
         ctx, "reader", "reader", "sft", sentences, start="nano:scratch", settings={**READING, "seed": seed}
