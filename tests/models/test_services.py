@@ -216,6 +216,21 @@ def test_a_pace_lets_a_second_through_at_once_and_spreads_the_rest(monkeypatch: 
     assert pace.take(1) > 100
 
 
+def test_answers_shorter_than_thought_count_for_what_they_are_against_a_limit_a_minute() -> None:
+    async def go() -> tuple[int, int]:
+        model: Any = open_bound({"spec": f"{server.url}#m", "tpm": 6e6})
+        before = await model._paced(asked("x" * 40), 1)
+        for i in range(40):
+            await model.send(asked(f"{i}"))
+        after = await model._paced(asked("x" * 40), 1)
+        await model.close()
+        return before, after
+
+    with running(words=8) as server:
+        before, after = asyncio.run(go())
+    assert before > 250 and after < 60
+
+
 def test_an_endpoint_keeps_to_its_requests_and_tokens_a_minute() -> None:
     async def go(settings: dict[str, float], calls: int) -> tuple[float, int]:
         import time

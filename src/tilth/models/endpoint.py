@@ -31,6 +31,10 @@ FIRST_DELAY, GROWTH, LONGEST_DELAY = 0.025, 2.5, 60.0
 little, and ten retries still last two minutes.
 """
 CONNECT_SECONDS = 30.0
+ANSWER_TOKENS, RECENT = 256, 16
+"""Tokens of an answer that are counted against a limit a minute, when the request sets no `max_tokens`, until answers have
+come; and how many recent answers their usual length is taken from.
+"""
 SETTINGS: Mapping[str, Any] = {
     "base_url": "", "endpoint_id": "", "api_key_env": "", "headers": {}, "timeout": 600.0, "deadline": 1800.0,
     "retries": 10, "concurrency": 256, "response_format": "auto", "rpm": 0.0, "tpm": 0.0,
@@ -127,11 +131,13 @@ class Endpoint:
         self.limiter = Limiter(concurrency)
         self._requests = Pace(rpm) if rpm else None
         self._tokens = Pace(tpm) if tpm else None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._gate, self._gate_loop = asyncio.Lock(), self._loop
+        self._usual = float(ANSWER_TOKENS)
         self.dialect = Dialect(response_format)
         self.stats = Stats()
         self._faults = Faults(address)
         self._session: aiohttp.ClientSession | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._proxy: str | None = None
         self._urls: dict[str, Any] = {}
 
@@ -203,19 +209,33 @@ class Endpoint:
                     raise ModelError(f"{fault} (given up after {tries} attempts)") from None
             else:
                 if self._tokens:
-                    self._tokens.correct(sum(r.usage.input + r.usage.output for r in got) - guess)
+                    self._learn(got, guess)
                 return got
             finally:
                 self.limiter.release()
             await asyncio.sleep(delay)
 
     async def _paced(self, request: Request, n: int) -> int:
-        """Wait until the limits a minute allow one more call; returns the tokens that were counted for it."""
-        tokens = len(request.text) // CHARACTERS_A_TOKEN + n * int(request.sampling.get("max_tokens") or 256)
-        wait = max(p.take(c) for p, c in ((self._requests, 1), (self._tokens, tokens)) if p is not None)
-        if wait > 0:
-            await asyncio.sleep(wait)
+        """Wait until the limits a minute allow one more call; returns the tokens that were counted for it.
+
+        Calls wait one behind the other, so that what earlier answers turned out to take counts for later ones.
+        """
+        if self._gate_loop is not asyncio.get_running_loop():
+            self._gate, self._gate_loop = asyncio.Lock(), asyncio.get_running_loop()
+        async with self._gate:
+            length = int(request.sampling.get("max_tokens") or self._usual)
+            tokens = len(request.text) // CHARACTERS_A_TOKEN + n * length
+            wait = max(p.take(c) for p, c in ((self._requests, 1), (self._tokens, tokens)) if p is not None)
+            if wait > 0:
+                await asyncio.sleep(wait)
         return tokens
+
+    def _learn(self, got: Sequence[Reply], guess: int) -> None:
+        """Correct what was counted for a call, and the usual length of an answer."""
+        assert self._tokens is not None
+        self._tokens.correct(sum(r.usage.input + r.usage.output for r in got) - guess)
+        for reply in got:
+            self._usual += (reply.usage.output - self._usual) / RECENT
 
     def _path(self, request: Request) -> str:
         return path(request)
