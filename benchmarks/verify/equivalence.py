@@ -2,9 +2,10 @@
 
     python benchmarks/verify/equivalence.py [--peers PYTHON]
 
-`PYTHON` is an interpreter with ``math-verify`` (and SymPy) installed. The table is our own
-(tests/verify/equivalence_cases.jsonl), so that it favours us where taste differs: the categories show where. A pair is right
-when the decision is the table's in both orders.
+`PYTHON` is an interpreter with ``math-verify`` (and SymPy) installed. The tables are our own, so that they favour us where taste
+differs: the categories show where. A pair is right when the decision is the table's in both orders. The second table was written
+without looking at the reader; before what it showed was mended, ours had 129 of the 161 pairs of its first set (7 decided
+wrongly) and, after that, 162 of the 176 of its second set (4 decided wrongly) at the first look.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-TABLE = Path(__file__).parents[2] / "tests" / "verify" / "equivalence_cases.jsonl"
+FOLDER = Path(__file__).parents[2] / "tests" / "verify"
+TABLES = {"table": FOLDER / "equivalence_cases.jsonl", "held out": FOLDER / "equivalence_heldout.jsonl"}
 PEER = Path(__file__).parent / "equivalence_peers.py"
 
 
@@ -25,13 +27,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peers")
     args = parser.parse_args()
-    cases = [json.loads(line) for line in TABLE.read_text().splitlines()]
     from tilth.verify.math import equal
 
-    show("tilth", cases, equal)
-    if args.peers:
-        for name in ("math-verify", "prm800k-style"):
-            said = subprocess.run([args.peers, str(PEER), name, str(TABLE)], capture_output=True, text=True, check=True)
+    for title, table in TABLES.items():
+        cases = [json.loads(line) for line in table.read_text().splitlines()]
+        print(f"{title}: {len(cases)} pairs")
+        show("tilth", cases, equal)
+        for name in ("math-verify", "prm800k-style") if args.peers else ():
+            said = subprocess.run([args.peers, str(PEER), name, str(table)], capture_output=True, text=True, check=True)
             answers = {(r["a"], r["b"]): r["said"] for r in map(json.loads, said.stdout.splitlines())}
             show(name, cases, lambda a, b, answers=answers: answers[a, b])
 

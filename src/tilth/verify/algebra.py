@@ -21,7 +21,6 @@ from typing import Any
 MAX_TERMS = 400
 MAX_POWER = 40
 MAX_BITS = 4000
-_TRIAL = 100_000
 
 
 class TooHardError(Exception):
@@ -48,7 +47,7 @@ class Atom:
 Mono = frozenset[tuple[Atom, Fraction]]
 Poly = dict[Mono, Fraction]
 ONE: Mono = frozenset()
-_VARIABLE = re.compile(r"v:([A-Za-z_0-9]+)")
+VARIABLE = re.compile(r"v:([A-Za-z_0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +102,7 @@ class Expr:
     def number(self, at: Mapping[str, complex]) -> complex:
         """The value in floating point."""
         try:
-            return _number(self.num, at) / _number(self.den, at)
+            return polynomial_number(self.num, at) / polynomial_number(self.den, at)
         except (OverflowError, ZeroDivisionError, ValueError) as error:
             raise TooHardError(str(error)) from error
 
@@ -118,135 +117,12 @@ def rational(value: Fraction | int) -> Expr:
 
 def of_atom(atom: Atom, exponent: Fraction | int = 1) -> Expr:
     """A power of an atom."""
-    return Expr(_normal(frozenset({(atom, Fraction(exponent))})), {ONE: Fraction(1)})
+    return Expr(normal(frozenset({(atom, Fraction(exponent))})), {ONE: Fraction(1)})
 
 
 def variable(name: str) -> Expr:
     """A variable."""
     return of_atom(Atom(f"v:{name}", lambda at: at[name]))
-
-
-def power(base: Expr, exponent: Expr) -> Expr:
-    """`base` to the power of `exponent`."""
-    value = exponent.rational
-    if value is not None:
-        return _rational_power(base, value)
-    if base == E and set(exponent.num) == set((I * PI).num) and set(exponent.den) == {ONE}:
-        turns = next(iter(exponent.num.values())) / exponent.den[ONE]
-        if turns.denominator in (1, 2, 3, 4, 6):
-            return sine(turns + Fraction(1, 2)) + I * sine(turns)
-    if len(exponent.den) != 1 or not base.num:
-        return opaque("pow", [base, exponent], lambda a, b: a**b)
-    (den_mono, den_c), total = next(iter(exponent.den.items())), rational(1)
-    for mono, c in exponent.num.items():
-        part = _times(mono, _inverse(den_mono))
-        if part == ONE:
-            total = total * _rational_power(base, c / den_c)
-            continue
-        for factor, times in _factors(base):
-            inner = Expr({part: Fraction(1)}, {ONE: Fraction(1)})
-            atom = Atom(f"[{factor.key}]^[{inner.key}]", _powered(factor, inner))
-            total = total * of_atom(atom, c / den_c * times)
-    return total
-
-
-def _powered(base: Expr, exponent: Expr) -> Callable[[Mapping[str, complex]], complex]:
-    return lambda at: base.number(at) ** exponent.number(at)
-
-
-def _factors(base: Expr) -> list[tuple[Expr, int]]:
-    value = base.rational
-    if value is None or value <= 0:
-        return [(base, 1)]
-    return [(rational(p), n) for p, n in prime_powers(value)]
-
-
-def _rational_power(base: Expr, exponent: Fraction) -> Expr:
-    if exponent.denominator == 1:
-        n = abs(exponent.numerator)
-        if n > MAX_POWER and base.rational is None and len(base.num) + len(base.den) > 2:
-            raise TooHardError("a large power")
-        value = base.rational
-        if value is not None:
-            if n * max(value.numerator.bit_length(), value.denominator.bit_length(), 1) > MAX_BITS:
-                raise TooHardError("a large power")
-            if value == 0 and exponent <= 0:
-                raise TooHardError("zero to the power of zero or less")
-            return rational(value**exponent.numerator)
-        result = rational(1)
-        if len(base.num) == 1 and len(base.den) == 1:
-            (m, c), (d, k) = next(iter(base.num.items())), next(iter(base.den.items()))
-            if n * max(c.numerator.bit_length(), c.denominator.bit_length(), 1) > MAX_BITS:
-                raise TooHardError("a large power")
-            raised = frozenset((a, e * n) for a, e in _times(m, _inverse(d)))
-            result = Expr({mm: cc * (c / k) ** n for mm, cc in _normal(raised).items()}, {ONE: Fraction(1)})
-        else:
-            for _ in range(n):
-                result = result * base
-        return result if exponent > 0 else rational(1) / result
-    if len(base.num) == 1 and len(base.den) == 1:
-        return _root_of_monomial(base, exponent)
-    atom = Atom(f"root({base.key})", base.number, base, sure=False)
-    whole = exponent.numerator // exponent.denominator
-    rest = of_atom(atom, exponent - whole)
-    return rest * _rational_power(base, Fraction(whole)) if whole else rest
-
-
-def _root_of_monomial(base: Expr, exponent: Fraction) -> Expr:
-    (m, c), (d, k) = next(iter(base.num.items())), next(iter(base.den.items()))
-    value, result = c / k, rational(1)
-    if value < 0:
-        if exponent.denominator == 2:
-            result = _rational_power(I, Fraction(exponent.numerator))
-        elif exponent.denominator % 2:
-            result = rational(-1 if exponent.numerator % 2 else 1)
-        else:
-            raise TooHardError("an even root of a negative number")
-        value = -value
-    for prime, times in prime_powers(value):
-        result = result * of_atom(_prime_atom(prime), exponent * times)
-    for atom, e in _times(m, _inverse(d)):
-        if atom == I_ATOM:
-            raise TooHardError("a root of an imaginary number")
-        result = result * of_atom(atom, e * exponent)
-    return result
-
-
-def _prime_atom(prime: int) -> Atom:
-    return Atom(f"p:{prime}", lambda at: float(prime))
-
-
-def prime_powers(value: Fraction) -> list[tuple[int, int]]:
-    """Primes of a positive fraction with their exponents, negative below the line."""
-    found: dict[int, int] = {}
-    for n, sign in ((value.numerator, 1), (value.denominator, -1)):
-        p = 2
-        while p * p <= n and p < _TRIAL:
-            while n % p == 0:
-                found[p] = found.get(p, 0) + sign
-                n //= p
-            p += 1 if p == 2 else 2
-        if n > 1:
-            root = math.isqrt(n)
-            if root * root == n:
-                found[root] = found.get(root, 0) + 2 * sign
-            else:
-                if n >= _TRIAL**2:
-                    raise TooHardError("a large number that does not factor")
-                found[n] = found.get(n, 0) + sign
-    return sorted(found.items())
-
-
-def sine(turns: Fraction) -> Expr:
-    """The sine of `turns` times pi."""
-    turns %= 2
-    sign = 1 if turns <= 1 else -1
-    turns = turns % 1
-    turns = min(turns, 1 - turns)
-    squared = {Fraction(0): 0, Fraction(1, 6): 1, Fraction(1, 4): 2, Fraction(1, 3): 3, Fraction(1, 2): 4}[turns]
-    if not squared:
-        return rational(0)
-    return rational(Fraction(sign, 2)) * _rational_power(rational(squared), Fraction(1, 2))
 
 
 def opaque(name: str, of: list[Expr], number: Callable[..., Any]) -> Expr:
@@ -268,7 +144,7 @@ def equal(a: Expr, b: Expr) -> bool | None:
     atoms = {atom for m in difference for atom, _ in m}
     if all(atom.sure for atom in atoms) and not {"pi", "e"} <= {atom.key for atom in atoms}:
         return False
-    names = sorted(_names(a) | _names(b))
+    names = sorted(names_of(a) | names_of(b))
     close = 0
     for round_ in range(1, 5):
         at = {n: complex(0.37 + 0.213 * round_ + 0.171 * i) for i, n in enumerate(names)}
@@ -284,13 +160,13 @@ def equal(a: Expr, b: Expr) -> bool | None:
     return True if close >= 3 else None
 
 
-def _names(x: Expr) -> set[str]:
+def names_of(x: Expr) -> set[str]:
     found = x.variables
     for p in (x.num, x.den):
         for m in p:
             for atom, _ in m:
                 found |= set(atom.key.rpartition("|")[2].split(",")) - {""} if "|" in atom.key else set()
-                found |= set(_VARIABLE.findall(atom.key))
+                found |= set(VARIABLE.findall(atom.key))
     return found
 
 
@@ -307,7 +183,7 @@ def _product(a: Poly, b: Poly) -> Poly:
     total: Poly = {}
     for m, c in a.items():
         for n, d in b.items():
-            for mono, k in _normal(_times(m, n)).items():
+            for mono, k in normal(joined(m, n)).items():
                 total[mono] = total.get(mono, Fraction(0)) + c * d * k
     return _checked({m: c for m, c in total.items() if c})
 
@@ -320,7 +196,7 @@ def _checked(poly: Poly) -> Poly:
     return poly
 
 
-def _times(a: Mono, b: Mono) -> Mono:
+def joined(a: Mono, b: Mono) -> Mono:
     if not a or not b:
         return a or b
     total = dict(a)
@@ -329,11 +205,11 @@ def _times(a: Mono, b: Mono) -> Mono:
     return frozenset((atom, e) for atom, e in total.items() if e)
 
 
-def _inverse(m: Mono) -> Mono:
+def inverse(m: Mono) -> Mono:
     return frozenset((atom, -e) for atom, e in m)
 
 
-def _normal(m: Mono) -> Poly:
+def normal(m: Mono) -> Poly:
     """A monomial with whole powers of primes, of i and of roots multiplied out."""
     c, rest, more = Fraction(1), [], []
     for atom, e in m:
@@ -363,7 +239,7 @@ def _mono_key(m: Mono) -> str:
     return "*".join(sorted(f"{a.key}^{e}" for a, e in m)) or "1"
 
 
-def _number(p: Poly, at: Mapping[str, complex]) -> complex:
+def polynomial_number(p: Poly, at: Mapping[str, complex]) -> complex:
     total = 0j
     for m, c in p.items():
         term = complex(c.numerator / c.denominator)

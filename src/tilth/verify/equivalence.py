@@ -1,54 +1,21 @@
-"""Whether two answers that are more than one number mean the same: expressions, several answers, tuples, intervals,
-sets, unions, inequalities, equations, matrices.
+"""Whether two answers that are more than one number mean the same.
 
 The order counts in tuples and matrices, not in sets and lists of answers. True and False are certain; None is anything
-that cannot be read or decided. The comparison is symmetric. This module does not know where an answer stands in a
-completion.
+that cannot be read or decided. The comparison is symmetric.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from fractions import Fraction
 
-from tilth.verify import algebra
-from tilth.verify.algebra import Expr, TooHardError, rational
-from tilth.verify.latex import MAX_CHARS, cleaned, expression
+from tilth.verify import algebra, solving
+from tilth.verify.algebra import Expr, TooHardError
+from tilth.verify.answers import Node, read
+from tilth.verify.reals import KINDS, pieces, same_set
 
-_RELATION = re.compile(r"\\le(?![A-Za-z])|\\ge(?![A-Za-z])|\\ne(?![A-Za-z])|[<>=]")
-_MATRIX = re.compile(
-    r"\\begin ?\{(?:[pbvB]?matrix|array)\}(?:\{[^{}]*\})?(.*?)\\end ?\{(?:[pbvB]?matrix|array)\}", re.S
-)
-_WORD = re.compile(r"[A-Za-z]{2,}")
-_AND = re.compile(r"(?:,|;)?\s+(?:or|and)\s+|;")
-_DOUBTFUL = re.compile(r"\.\.|…|\\[lc]?dots|(?<!\d)\d{1,3}(?:\.\d{3})+,\d")
-_LABEL = re.compile(
-    r"^(?:[A-Za-z](?:_\{?\w+\}?)?(?: ?\( ?[a-z0-9]+ ?\))?|\( ?[a-z](?: ?, ?[a-z])+ ?\)|\\[a-z]+) ?(?:=|\\in(?![A-Za-z])|:=) ?"
-)
-_UNITS = re.compile(
-    r"(?<=[\d)}\w]) ?\\?(?:(?:square|cubic) )?(?:units?|cm|mm|km|m|meters?|inch(?:es)?|feet|ft|degrees?|degree|radians?|rad"
-    r"|hours?|minutes?|seconds?|dollars?|days?|years?|miles?|mph)(?: ?(?:\^ ?\{? ?[23] ?\}?|squared|cubed))?$"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A read answer.
-
-    Args:
-        kind: ``expr``, ``list``, ``tuple``, ``set``, ``interval``, ``union``, ``equation``, ``unequal``, ``matrix``,
-            ``reals``, ``empty``.
-        parts: what it is made of.
-        value: of an expression.
-        ends: brackets of a tuple or interval.
-    """
-
-    kind: str
-    parts: tuple[Node, ...] = ()
-    value: Expr | None = None
-    ends: str = ""
+_LOG = re.compile(r"\\?log(?![A-Za-z]| ?_)")
 
 
 def equivalent(a: str, b: str) -> bool | None:
@@ -57,181 +24,13 @@ def equivalent(a: str, b: str) -> bool | None:
         if "\\pi" in x and "circ" in y and "circ" not in x:
             return equivalent(x, re.sub(r"\^ ?\{? ?\\circ ?\}?", r"*\\pi/180", y)) if "pi" not in y else None
     try:
-        return _same(read(a), read(b))
+        same = _same(read(a), read(b))
     except (TooHardError, ZeroDivisionError, OverflowError, RecursionError, ValueError):
         return None
-
-
-@lru_cache(maxsize=4096)
-def read(text: str) -> Node:
-    """Read an answer.
-
-    Raises:
-        TooHardError: it cannot be read.
-    """
-    if len(text) > MAX_CHARS or _DOUBTFUL.search(text):
-        raise TooHardError("too long, goes on, or a number with separators of another country")
-    text = cleaned(text.replace("$", ""))
-    return _read(text.rstrip(".,; "), 0)
-
-
-def _read(text: str, depth: int) -> Node:
-    text = text.strip()
-    if not text or depth > 8:
-        raise TooHardError("nothing to read")
-    special = _special(text)
-    if special is not None:
-        return special
-    text = _unlabelled(text).strip()
-    if not text:
-        raise TooHardError("a name without a value")
-    matrix = _MATRIX.fullmatch(text)
-    if matrix:
-        rows = [r for r in re.split(r"\\\\", matrix[1]) if r.strip()]
-        return Node("matrix", tuple(Node("row", tuple(_read(c, depth + 1) for c in row.split("&"))) for row in rows))
-    parts = _split(_AND.sub(" ⟂ ", text) if not _RELATION.search(text) or " or " in text else text, "⟂")
-    if len(parts) > 1:
-        return _several([_read(p, depth + 1) for p in parts])
-    if len(pieces := _split_command(text, "cup")) > 1:
-        return Node("union", tuple(_read(p, depth + 1) for p in pieces))
-    parts = _split(text, ",")
-    if len(parts) > 1:
-        return _several([_read(p, depth + 1) for p in parts])
-    if text.startswith("⦃") and text.endswith("⦄"):
-        inside = text[1:-1].strip()
-        return Node("set", tuple(_read(p, depth + 1) for p in _split(inside, ","))) if inside else Node("empty")
-    bracketed = _bracketed(text, depth)
-    if bracketed is not None:
-        return bracketed
-    if _RELATION.search(text):
-        return _relation(text, depth)
-    if "\\pm" in text:
-        return Node("list", tuple(_read(text.replace("\\pm", sign), depth + 1) for sign in ("+", "-")))
-    return Node("expr", value=expression(_UNITS.sub("", _base(text))))
-
-
-def _unlabelled(text: str) -> str:
-    """Without ``x =`` where it only names the answer: ``y = 2x + 1`` is an equation, ``f(x) = 2x + 1`` is not."""
-    label = _LABEL.match(text)
-    if label is None or (len(_RELATION.findall(text)) > 1 and "\\in" not in label[0]):
-        return text
-    rest = text[label.end() :]
-    free = set(re.findall(r"[A-Za-z]", re.sub(r"\\[A-Za-z]+", "", rest))) - {"e", "i"}
-    return text if free and "=" in label[0] and "(" not in label[0] else rest
-
-
-def _base(text: str) -> str:
-    """A number in another base keeps its base: ``1011_2`` only equals itself."""
-    match = re.fullmatch(r"([0-9A-F ]+)_ ?\{? ?(\d+) ?\}?", text)
-    if not match:
-        return text
-    base = int(match[2])
-    if not 2 <= base <= 16:
-        raise TooHardError("a base that is not from 2 to 16")
-    return str(int(match[1].replace(" ", ""), base))
-
-
-def _special(text: str) -> Node | None:
-    lower = text.lower().strip(". ")
-    if lower in (
-        "\\emptyset",
-        "empty set",
-        "no solution",
-        "no solutions",
-        "none",
-        "the empty set",
-        "no real solutions",
-    ):
-        return Node("empty")
-    if lower in ("r", "all real numbers", "all reals", "the real numbers", "real numbers", "x \\in r"):
-        return Node("reals") if lower != "r" or "R" in text else None
-    return None
-
-
-def _several(parts: Sequence[Node]) -> Node:
-    flat = [p for part in parts for p in (part.parts if part.kind == "list" else (part,))]
-    if all(p.kind in ("interval", "union") for p in flat):
-        return Node("union", tuple(flat))
-    return Node("list", tuple(flat))
-
-
-def _bracketed(text: str, depth: int) -> Node | None:
-    if text[0] not in "([" or text[-1] not in ")]" or not _encloses(text):
-        return None
-    parts = _split(text[1:-1], ",")
-    if len(parts) < 2:
-        return None
-    return Node("tuple", tuple(_read(p, depth + 1) for p in parts), ends=text[0] + text[-1])
-
-
-def _encloses(text: str) -> bool:
-    """Whether the first bracket is closed by the last."""
-    level = 0
-    for index, c in enumerate(text):
-        level += (c in "([{⦃") - (c in ")]}⦄")
-        if level == 0 and index < len(text) - 1:
-            return False
-    return level == 0
-
-
-def _split(text: str, at: str) -> list[str]:
-    """Split outside brackets; a comma between groups of three digits is not one when the text looks like one number."""
-    if at == "," and re.fullmatch(r"-?\d{1,3}(?:,\d{3})+(?:\.\d+)?", text):
-        return [text]
-    found, level, start = [], 0, 0
-    for index, c in enumerate(text):
-        level += (c in "([{⦃") - (c in ")]}⦄")
-        if c == at and level == 0:
-            found.append(text[start:index])
-            start = index + 1
-    return [*found, text[start:]]
-
-
-def _split_command(text: str, name: str) -> list[str]:
-    return re.split(rf"\\{name}(?![A-Za-z])", text)
-
-
-def _relation(text: str, depth: int) -> Node:
-    signs = _RELATION.findall(text)
-    sides = [s.strip() for s in _RELATION.split(text)]
-    if not all(sides):
-        raise TooHardError("a relation without a side")
-    values = [expression(_UNITS.sub("", s)) for s in sides]
-    if signs == ["="]:
-        return Node("equation", value=values[0] - values[1])
-    if signs == ["\\ne"]:
-        return Node("unequal", value=values[0] - values[1])
-    low, high = Node("expr", value=-algebra.INFINITY), Node("expr", value=algebra.INFINITY)
-    names = [len(v.variables) == 1 and v.den == {algebra.ONE: 1} and len(v.num) == 1 for v in values]
-    if len(signs) == 1 and signs[0] != "=":
-        at, sign = (0, signs[0]) if names[0] and not values[1].variables else (1, _turned(signs[0]))
-        if not names[at] or values[1 - at].variables:
-            difference = values[0] - values[1] if signs[0] in ("<", "\\le") else values[1] - values[0]
-            return Node("below" if signs[0] in ("<", ">") else "atmost", value=difference)
-        bound = Node("expr", value=values[1 - at] / _coefficient(values[at]))
-        if (_coefficient(values[at]).rational or 0) < 0:
-            sign = _turned(sign)
-        if sign in ("<", "\\le"):
-            return Node("interval", (low, bound), ends="(" + (")" if sign == "<" else "]"))
-        return Node("interval", (bound, high), ends=("(" if sign == ">" else "[") + ")")
-    if len(signs) == 2 and names[1] and "=" not in signs:
-        if signs[0] in (">", "\\ge"):
-            signs, values = [_turned(s) for s in reversed(signs)], values[::-1]
-        if signs[0] in ("<", "\\le") and signs[1] in ("<", "\\le") and _coefficient(values[1]).rational == 1:
-            ends = ("(" if signs[0] == "<" else "[") + (")" if signs[1] == "<" else "]")
-            return Node("interval", (Node("expr", value=values[0]), Node("expr", value=values[2])), ends=ends)
-    if len(signs) == 2 and signs == ["=", "="] and names[0]:
-        return _read(sides[-1], depth + 1)
-    raise TooHardError("a chain of relations")
-
-
-def _coefficient(x: Expr) -> Expr:
-    (c,) = x.num.values()
-    return rational(c)
-
-
-def _turned(sign: str) -> str:
-    return {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le"}.get(sign, sign)
+    if same is False and (_LOG.search(a) or _LOG.search(b)):
+        # A logarithm without a base may be the natural one.
+        return equivalent(_LOG.sub(r"\\ln ", a), _LOG.sub(r"\\ln ", b))
+    return same
 
 
 def _same(a: Node, b: Node) -> bool | None:
@@ -245,8 +44,14 @@ def _same(a: Node, b: Node) -> bool | None:
         if x.kind == "interval" and y.kind == "tuple" and len(y.parts) == 2:
             y = Node("interval", y.parts, ends=y.ends)
             return _interval(x, y)
+        if x.kind == "matrix" and y.kind == "tuple" and (len(x.parts) == 1 or all(len(r.parts) == 1 for r in x.parts)):
+            return _each([c for r in x.parts for c in r.parts], y.parts)
         if x.kind == "reals" and y.kind in ("tuple", "interval") and len(y.parts) == 2:
             return _each(y.parts, (Node("expr", value=-algebra.INFINITY), Node("expr", value=algebra.INFINITY)))
+    if {a.kind, b.kind} & KINDS and (left := pieces(a)) is not None and (right := pieces(b)) is not None:
+        return same_set(left, right)
+    if "ratio" in (a.kind, b.kind):
+        return _ratio(a, b)
     if a.kind == "expr" and b.kind == "expr" and a.value is not None and b.value is not None:
         return algebra.equal(a.value, b.value)
     kinds = {a.kind, b.kind}
@@ -288,20 +93,57 @@ def _solved(equation: Node, answer: Node) -> bool | None:
     return True if algebra.equal(equation.value, x - answer.value) else None
 
 
+def _ratio(a: Node, b: Node) -> bool | None:
+    """Ratios are equal up to a factor, times of day as they stand; a ratio of two may be their quotient."""
+    if a.kind == b.kind:
+        (x, *xs), (y, *ys) = ([p.value for p in n.parts if p.value is not None] for n in (a, b))
+        same = len(xs) == len(ys) and _all(algebra.equal(p * y, q * x) for p, q in zip(xs, ys, strict=True))
+        return None if same and "clock" in (a.ends, b.ends) and not _each(a.parts, b.parts) else same
+    ratio, other = (a, b) if a.kind == "ratio" else (b, a)
+    if other.kind != "expr" or len(ratio.parts) != 2 or other.value is None:
+        return False
+    top, bottom = (p.value for p in ratio.parts)
+    assert top is not None and bottom is not None
+    return True if not ratio.ends and algebra.equal(top, bottom * other.value) else None
+
+
 def _proportional(a: Expr, b: Expr, *, either: bool) -> bool | None:
-    """Whether one side is a constant times the other: equations with the same solutions, as far as that tells."""
+    """Whether one side is a constant times the other: equations with the same solutions, as far as that tells.
+
+    Others (of inequalities only the linear) are different when a solution of one, found in floating point, is none of the other.
+    """
     if not a.num or not b.num:
         return None
-    ratio = algebra.rational(next(iter(a.num.values()))) / algebra.rational(1)
-    for mono, c in b.num.items():
-        if mono in a.num and a.den == b.den:
-            ratio = algebra.rational(a.num[mono] / c)
-            break
-    same = algebra.equal(a, ratio * b)
-    if same:
-        return either or (ratio.rational or 0) > 0
-    linear = all(sum(e for atom, e in m if atom.key.startswith("v:")) <= 1 for p in (a.num, b.num) for m in p)
-    return False if linear and a.den == b.den else None
+    shared = next((m for m in b.num if m in a.num), None)
+    if shared is not None:
+        scale = Expr({algebra.ONE: a.num[shared] / b.num[shared]}, {algebra.ONE: Fraction(1)})
+        scale = scale * Expr(b.den, {algebra.ONE: Fraction(1)}) / Expr(a.den, {algebra.ONE: Fraction(1)})
+        if algebra.equal(a, scale * b):
+            return either or (scale.rational or 0) > 0
+    if not either and not all(_is_linear(x) for x in (a, b)):
+        return None
+    return False if _witness(a, b) or _witness(b, a) else None
+
+
+def _is_linear(x: Expr) -> bool:
+    return set(x.den) == {algebra.ONE} and all(sum(e for atom, e in m if atom.key.startswith("v:")) <= 1 for m in x.num)
+
+
+def _witness(a: Expr, b: Expr) -> bool:
+    """Whether some point with a = 0 has b clearly unequal 0."""
+    names = sorted(a.variables | b.variables)
+    for round_ in range(4):
+        at = {n: 0.35 * round_ - 0.2 + 0.45 * i for i, n in enumerate(names)}
+        for name in sorted(a.variables):
+            try:
+                for zero in solving.real_zeros(a, name, at):
+                    point = {**at, name: zero}
+                    size = sum(abs(algebra.Expr({m: c}, b.den).number(point)) for m, c in b.num.items())
+                    if abs(a.number(point)) < 1e-6 and abs(b.number(point)) > 1e-4 * max(size, 1.0):
+                        return True
+            except (TooHardError, ArithmeticError, ValueError):
+                continue
+    return False
 
 
 def _each(a: Sequence[Node], b: Sequence[Node]) -> bool | None:

@@ -7,7 +7,8 @@ import math
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 
-from tilth.verify.algebra import ONE, PI, Atom, Expr, TooHardError, of_atom, opaque, prime_powers, rational, sine
+from tilth.verify.algebra import ONE, PI, Atom, Expr, TooHardError, of_atom, opaque, rational
+from tilth.verify.powers import prime_powers, sine
 
 
 def logarithm(name: str, x: Expr) -> Expr:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from tilth.verify import algebra, functions
+from tilth.verify import algebra, functions, powers
 from tilth.verify.algebra import Expr, TooHardError, rational
 
 MAX_CHARS = 400
@@ -21,10 +21,11 @@ FUNCTIONS = (
     """arcsin arccos arctan sinh cosh tanh sin cos tan sec csc cot ln log exp sqrt cbrt abs floor ceil""".split()
 )
 _DROPPED = re.compile(
-    r"(?<!\\)\\(?:left|right|bigg?|Bigg?|displaystyle|limits|,|!|;|:|>| |quad|qquad|mathstrut|phantom\{[^{}]*\})(?![A-Za-z])|(?<!\\)\\ "
+    r"(?<!\\)\\(?:left|right|bigg?|Bigg?|displaystyle|limits|"
+    r"large|Large|small|normalsize|,|!|;|:|>| |quad|qquad|mathstrut|phantom\{[^{}]*\})(?![A-Za-z])|(?<!\\)\\ "
 )
 _DRESS = re.compile(
-    r"\\(?:text|mathrm|mbox|textbf|mathbf|mathit|textit|textrm|operatorname|mathbb|boldsymbol)\s*\{([^{}]*)\}"
+    r"\\(?:text|mathrm|mbox|textbf|mathbf|mathit|textit|textrm|operatorname|mathbb|boldsymbol|fbox)\s*\{([^{}]*)\}"
 )
 _SYNONYMS = (
     ("\\dfrac", "\\frac"), ("\\tfrac", "\\frac"), ("\\cfrac", "\\frac"), ("\\dbinom", "\\binom"), ("\\tbinom", "\\binom"),
@@ -36,8 +37,10 @@ _SYNONYMS = (
     ("^{\\circ}", "\\degree "), ("^\\circ", "\\degree "), ("\\leq", "\\le"), ("\\geq", "\\ge"), ("\\neq", "\\ne"),
     ("\\leqslant", "\\le"), ("\\geqslant", "\\ge"), ("\\varnothing", "\\emptyset"), ("\\lt", "<"), ("\\gt", ">"),
     ("\\lfloor", "⌊"), ("\\rfloor", "⌋"), ("\\lceil", "⌈"), ("\\rceil", "⌉"), ("**", "^"), ("<=", "\\le "), (">=", "\\ge "),
-    ("!=", "\\ne "),
+    ("!=", "\\ne "), ("\\langle", "("), ("\\rangle", ")"), ("~", " "), ("\\backslash", "\\setminus"),
 )  # fmt: skip
+_REPEATING = re.compile(r"(?<![\w.}])(\d*)\.(\d*) ?\\overline ?\{ ?(\d{1,20}) ?\}")
+_CHOOSE = re.compile(r"\{([^{}]+)\\choose(?![A-Za-z])([^{}]+)\}")
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>\d+(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+\.\d+|\.\d+|\d+\.?)|\\(?P<command>[A-Za-z]+)"
     r"|(?P<word>[A-Za-z]+)|(?P<sign>[-+*/^_!(){}\[\]|%⌊⌋⌈⌉']))"
@@ -58,9 +61,18 @@ def cleaned(text: str) -> str:
                 else text.replace(old, new)
             )
     text = _DROPPED.sub(" ", text)
+    text = _CHOOSE.sub(r"\\binom{\1}{\2}", _REPEATING.sub(_repeated, text))
     for _ in range(3):
         text = _DRESS.sub(lambda m: f" {m[1]} " if not re.fullmatch(r"\s*[A-Z]\s*", m[1]) else m[1], text)
     return re.sub(r"\s+", " ", text).strip()
+
+
+def _repeated(match: re.Match[str]) -> str:
+    """A decimal with a bar over the digits that repeat, as a fraction."""
+    whole, start, period = match[1] or "0", match[2], match[3]
+    below = (10 ** len(period) - 1) * 10 ** len(start)
+    above = int(whole + start + period) - int(whole + start)
+    return f"(\\frac{{{above}}}{{{below}}})"
 
 
 def expression(text: str) -> Expr:
@@ -188,7 +200,7 @@ class _Reader:
                 value = value * algebra.PI / rational(180) if self.angle else value
             elif token == ("sign", "^"):
                 self.take()
-                value = algebra.power(value, self.exponent())
+                value = powers.power(value, self.exponent())
             else:
                 return value
 
@@ -209,7 +221,7 @@ class _Reader:
         value = self.argument(signed=True)
         if self.peek() == ("sign", "^"):
             self.take()
-            value = algebra.power(value, self.exponent())
+            value = powers.power(value, self.exponent())
         return value
 
     def group(self, opening: str, closing: str) -> Expr:
@@ -267,9 +279,9 @@ class _Reader:
             index = rational(2)
             if self.peek()[1] == "[":
                 index = self.group("[", "]")
-            return algebra.power(self.argument(), rational(1) / index)
+            return powers.power(self.argument(), rational(1) / index)
         if name == "cbrt":
-            return algebra.power(self.argument(), rational(Fraction(1, 3)))
+            return powers.power(self.argument(), rational(Fraction(1, 3)))
         if name in ("pi", "infty"):
             return algebra.PI if name == "pi" else algebra.INFINITY
         if name in FUNCTIONS:
@@ -292,13 +304,15 @@ class _Reader:
         x = self.atom() if self.peek()[1] in ("(", "{", "|", "[") else self._bare()
         self.angle = outside
         if name == "exp":
-            value = algebra.power(algebra.E, x)
+            value = powers.power(algebra.E, x)
         elif name in ("ln", "log"):
-            value = functions.logarithm("ln" if base is not None else name, x)
+            # Without a base it is to base 10; `equivalent` tries the natural one too.
+            base = rational(10) if name == "log" and base is None else base
+            value = functions.logarithm("ln", x)
             value = value if base is None else value / functions.logarithm("ln", base)
         else:
             value = functions.function(name, x)
-        return value if exponent is None else algebra.power(value, exponent)
+        return value if exponent is None else powers.power(value, exponent)
 
     def _bare(self) -> Expr:
         """An argument without brackets: factors up to the next sign or function (``\\sin 2x``)."""

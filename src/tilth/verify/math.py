@@ -42,9 +42,10 @@ _CHOICE = re.compile(
     r"\W*(?:(?:option|choice|answer|letter)\s*)?[(\[]?\s*([A-J])\s*(?:[)\].:,]|\*\*|$|\s+[(–—-])", re.I
 )
 _CHOICE_ANYWHERE = re.compile(r"\b(?:[Oo]ption|[Cc]hoice|[Aa]nswer)\s*[(\[]?([A-J])\b|\(([A-J])\)")
+_LETTERED = re.compile(r"\(([A-J])\)[\s:.]*(?=\S)(.+)", re.S)
 _CLOSED = ({"yes", "no"}, {"true", "false"})
 _SYMBOLIC = re.compile(r"[\\^=+*<>{}\[\]|_/!]|\b(?![aAI]\b)[a-zA-Z]\b(?!')")
-_BOX = re.compile(r"\\f?boxed\s*\{(.*)\}", re.S)
+_BOX = re.compile(r"\\(?:f?boxed|fbox)\s*\{(.*)\}", re.S)
 _WORDS = re.compile(r"[A-Za-z]{2}")
 _NUMBER_WORD = re.compile(
     r"\b(?:square|root|squared|cubed|pi|log|factorial|half|third|quarter|minus|plus|times|negative|over|divided|than"
@@ -183,6 +184,7 @@ def reference(answer: Any) -> str:
 def normal(text: str) -> str:
     """`text` without dress, spaces and case, for comparing what is not a number."""
     text = plain(text[:2000])
+    text = re.sub(r"(?<=\d)\s*([ap])\.m\b\.?", r"\1m", text, flags=re.I)
     return re.sub(r"\s+", "", text).casefold().replace("\\left", "").replace("\\right", "")
 
 
@@ -220,6 +222,13 @@ def equal(a: str, b: str) -> bool | None:
         return False
     if x is None and y is None and (one := _LETTER.fullmatch(plain(a))) and (other := _LETTER.fullmatch(plain(b))):
         return one[1] == other[1]
+    lettered = [_LETTERED.fullmatch(plain(_unboxed(t)).replace("\\", " ")) for t in (a, b)]
+    if (lettered[0] is None) != (lettered[1] is None):
+        # A choice with its text, "(C) 12", is named by either.
+        named, rest = (lettered[0], b) if lettered[0] else (lettered[1], a)
+        letter = _LETTER.fullmatch(plain(rest))
+        assert named is not None
+        return named[1] == letter[1] if letter else equal(named[2], rest)
     return equivalent(_unboxed(a), _unboxed(b))
 
 

@@ -110,7 +110,7 @@ _FRAC = re.compile(r"\\[dtc]?frac\s*(?:\{([^{}]*)\}|(\d))\s*(?:\{([^{}]*)\}|(\d)
 _LATEX_SPACE = re.compile(r"\\[!,;: ]|\\q?quad\b|\\(?:left|right|displaystyle)\b|~|\\\\$")
 _BOLD = re.compile(r"(?<![\w)])\*\*(?=\S)|(?<=\S)\*\*(?![\w(])")
 _ABOUT = re.compile(
-    r"(?:≈|=|:|\\approx\b|approximately|approx\.?|about|around|roughly|exactly|only|just|a total of)\s*", re.I
+    r"(?:≈|~|=|:|\\approx\b|approximately|approx\.?|about|around|roughly|exactly|only|just|a total of)\s*", re.I
 )
 _ARITHMETIC = re.compile(r"[-\d\s+*/().,$€£×÷x%=·]+")
 _NAMED = re.compile(r"[^\W\d][^\d=,;]{0,60}")
