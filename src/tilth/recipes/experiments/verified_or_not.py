@@ -2,8 +2,8 @@
 
 `nano` answers each problem several times. The arms take from the same answers: all of them; those that a judge with stated
 rates accepts; those whose final answer is right; and, as a ceiling, gold rationales of the same problems. Every arm is cut
-to the same number of rows and trained for the same steps, so only the rows' quality differs; `all, uncut` shows what
-keeping more rows is worth.
+to the same number of rows and trained for the same steps, so only the rows' quality differs; the arms called `uncut` show
+what keeping more rows is worth.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ async def verified_or_not(
     }
     size = min(len(s) for s in sets.values())
     arms = [Arm("real only", own, {"wrong_share": 0.0, "synthetic": 0})]
-    for name, found in [*sets.items(), ("no check, uncut", made)]:
+    uncut = {f"{name}, uncut": sets[name] for name in ("no check", "exact check")}
+    for name, found in [*sets.items(), *uncut.items()]:
         found = found if name.endswith("uncut") else found[:size]
         wrong = sum(not r["good"] for r in found) / max(1, len(found))
         arms.append(Arm(name, [*own, *found], {"wrong_share": wrong, "synthetic": len(found)}))

@@ -1,0 +1,96 @@
+"""Experiments: what their arms are made of, and that results are rows of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+import polars as pl
+import pytest
+
+from tilth.engine.local import run_plan
+from tilth.engine.plan import Plan
+from tilth.errors import UsageError
+from tilth.recipes.experiments.common import problems, right, seeds_of, with_errors
+from tilth.recipes.experiments.guarded_labels import SAFE, UNSAFE, asked, judged, labelled
+from tilth.recipes.experiments.half_correct import FORM
+from tilth.recipes.experiments.policy_base import requests
+from tilth.recipes.experiments.safety_steps import PARTS, pruned, theory
+from tilth.rows.verdict import FAIL, PASS, UNKNOWN
+from tilth.worlds.policy import POLICY
+
+
+def test_rows_with_errors_are_wrong_in_content_and_right_in_form() -> None:
+    rows = problems(60, 3, "p")
+    made = with_errors(rows, 0.4, Random(0))
+    assert sum(r["wrong"] for r in made) == 24
+    for row, new in zip(rows, made, strict=True):
+        assert (right(new["completion"], row).outcome == FAIL) == new["wrong"]
+        assert FORM.fullmatch(new["completion"])
+    assert not FORM.fullmatch("2 + 2 = 4")
+
+
+def test_swapped_and_kept_pairs_follow_the_filter_arithmetic() -> None:
+    pool = requests(5, 320).pool
+    for eps, rho, phi in ((0.1, 0.1, 0.9), (0.5, 0.1, 0.9), (0.5, 0.5, 0.5)):
+        counts = [pruned(pool, eps, rho, phi, Random(seed)) for seed in range(40)]
+        kept = sum(map(len, counts)) / (40 * len(pool))
+        noise = sum(p["swapped"] for made in counts for p in made) / sum(map(len, counts))
+        alpha = (1 - eps) * phi + eps * rho
+        assert kept == pytest.approx(alpha, abs=4 * (alpha * (1 - alpha) / (40 * 320)) ** 0.5)
+        assert noise == pytest.approx(eps * rho / alpha, abs=0.02)
+        assert theory(50, 300, eps, rho, phi)["kept_noise"] == pytest.approx(eps * rho / alpha)
+
+
+def test_keeping_everything_is_no_pruning_and_a_swap_turns_the_pair() -> None:
+    pool = requests(5, 100).pool
+    whole = pruned(pool, 0.0, 1.0, 1.0, Random(1))
+    assert [p["prompt"] for p in whole] == [r["prompt"] for r in pool]
+    assert [p["part"] for p in whole] == [1 + i * PARTS // 100 for i in range(100)]
+    assert all(POLICY.check(p["prompt"], p["chosen"]) is True for p in whole)
+    assert all(POLICY.check(p["prompt"], p["chosen"]) is False for p in pruned(pool, 1.0, 1.0, 1.0, Random(1)))
+
+
+def test_the_sets_of_requests_are_disjoint() -> None:
+    sets = requests(7, 300)
+    prompts = [r["prompt"] for part in (sets.test, sets.know, sets.real, sets.pool) for r in part]
+    assert len(set(prompts)) == len(prompts) == 950
+
+
+def test_measured_rates_of_labellers_and_guards_match_their_closed_forms() -> None:
+    made = [{"prompt": "p", "intended": SAFE if i % 2 else UNSAFE} for i in range(40_000)]
+    kept, rates = labelled(made, (0.2, 0.2), 0.1, False, Random(0))
+    assert rates["epsilon"] == pytest.approx(0.2, abs=0.01)
+    assert rates["phi"] == pytest.approx(0.9 + 0.1 * 0.1, abs=0.01)
+    assert rates["rho"] == pytest.approx(0.1 + 0.9 * 0.1, abs=0.01)
+    assert len(kept) / len(made) == pytest.approx(0.8 * rates["phi"] + 0.2 * rates["rho"], abs=0.01)
+    _, shared = labelled(made, (0.2, 0.2), 0.1, True, Random(0))
+    assert shared["rho"] > 2.5 * rates["rho"]  # agreement cannot see an error that guard and labeller share
+
+
+def test_an_exchange_is_unsafe_only_where_a_forbidden_request_is_complied_with() -> None:
+    for row in requests(9, 200).pool:
+        made = asked(row, Random(row.id))
+        said = made["prompt"].splitlines()[1]
+        assert POLICY.label(row["prompt"], said) == made["intended"]
+    row = {"answer": SAFE}
+    assert [judged(t, row).outcome for t in ("#### safe", "#### unsafe", "perhaps")] == [PASS, FAIL, UNKNOWN]
+
+
+def test_an_experiment_needs_a_seed() -> None:
+    with pytest.raises(UsageError, match="0 seeds"):
+        seeds_of(0)
+
+
+@pytest.mark.train
+def test_results_are_rows_and_equal_arms_differ_in_their_rows_alone(tmp_path: Path) -> None:
+    settings = {"topic": "story-arithmetic", "seeds": 1, "prompts": 30, "real": 8, "test": 10, "steps": 3}
+    plan = Plan(recipe="verified-or-not", models={"generator": "nano"}, set=settings)
+    result = run_plan(plan, tmp_path / "run", quiet=True)
+    assert result.exit_code == 0
+    rows = {r["arm"]: r for r in pl.read_parquet(tmp_path / "run/data/kept/*.parquet").to_dicts()}
+    assert rows["exact check"]["wrong_share"] == 0 < rows["no check"]["wrong_share"]
+    assert len({rows[a]["training_rows"] for a in ("no check", "judge", "exact check", "gold")}) == 1
+    assert rows["no check, uncut"]["synthetic"] == 60
+    assert all(len(r["right"]) == 10 and r["score"] == sum(r["right"]) / 10 for r in rows.values())
+    assert result.summary["notes"]["trainings"] == len(rows)
