@@ -2,7 +2,8 @@
 
     python benchmarks/verify/maths.py [--rows 5000]
 
-With TILTH_DATA set, completions are the recorded GSM8K model solutions; else generated ones. CPU time of this process.
+With TILTH_DATA set, completions are the recorded GSM8K model solutions; else generated ones. CPU time of this process. The last
+line is the longest that one comparison took, over texts written to be slow and 20,000 random ones: bounds are counted, not timed.
 """
 
 from __future__ import annotations
@@ -33,6 +34,21 @@ def main() -> None:
     }.items():
         best = min(timed(run) for _ in range(5))
         print(f"{name:38} {len(answers) / best:12,.0f} checks/s")
+    rng, slowest = random.Random(0), (0.0, "")
+    made = ("".join(rng.choices(PIECES, k=rng.randrange(1, 60))) for _ in range(20_000))
+    for text in (*HOSTILE, *made):
+        for other in ("2x+1", "y=x^3+2", text + "+0"):
+            slowest = max(slowest, (timed(lambda a=text, b=other: equal(a, b)), text))
+    print(f"{'slowest single comparison':38} {1000 * slowest[0]:12,.0f} ms   {slowest[1][:60]}")
+
+
+HOSTILE = (
+    "9^9^9^9", "(" * 300, "x^{1000000}", "(x+y+z+w)^{40}", "2^{10000000}", "\\sqrt" * 60, "10!!!!", "\\binom{500}{250}^{40}",
+    "(1+x)^{39}(1+y)^{39}", "(x+y+z)^{20}(x-y-z)^{20}", "\\frac{(x+1)^{20}}{(y+1)^{20}}+\\frac{(z+1)^{20}}{(w+1)^{20}}",
+    "99999999977*99999999947", "\\sqrt{99999999977000001}", "y=(x+1)^{40}", "[" + "1," * 150 + "1]", "\\pm" * 12 + "1",
+    "\\cup".join(f"[{i},{i + 1}]" for i in range(50)), "1" * 60 + "/" + "7" * 60, "(\\pm 1,\\pm 2,\\pm 3,\\pm 4,\\pm 5,\\pm 6)",
+)  # fmt: skip
+PIECES = "x y 2 + - * / ^ ( ) { } \\sqrt \\frac \\pm \\sin \\log = < , [ ] \\cup \\pi e i ! | \\ne \\binom 40 \\{ \\}".split()
 
 
 def solutions(rows: int) -> tuple[list[str], list[str]]:
