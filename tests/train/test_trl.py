@@ -266,6 +266,25 @@ def test_the_command_names_its_trainer_and_leaves_with_2_on_a_typo(
     assert "trainer: trl (trainer=trl is set)" in out.err and "next: tilth evaluate --model hf:" in out.out
 
 
+def test_a_recipe_is_written_for_another_machine_without_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, out = tmp_path / "rows.jsonl", tmp_path / "m"
+    file.write_text("".join(json.dumps(r) + "\n" for r in PAIRS))
+    words = ["train", str(file), "--method", "dpo", "--model", "nano", "--out", str(out), "--recipe-only"]
+    assert main([*words, "--set", "qlora=true", "--set", "beta=0.2"]) == 0, "bitsandbytes is needed there, not here"
+    assert f"cd {out} && trl dpo --config recipe.yaml" in capsys.readouterr().out
+    recipe = yaml.safe_load((out / RECIPE).read_text())
+    assert (
+        recipe["use_peft"] is True
+        and recipe["load_in_4bit"] is True
+        and recipe["beta"] == 0.2
+        and recipe["dtype"] == "bfloat16"
+    )
+    assert len((out / "rows" / "train.jsonl").read_text().splitlines()) == len(PAIRS)
+    assert main(words) == 2 and "not empty" in capsys.readouterr().err
+
+
 @pytest.mark.long
 def test_a_killed_command_goes_on_where_it_was(tmp_path: Path) -> None:
     file = tmp_path / "rows.jsonl"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 HELP = "train a model on rows"
 EXAMPLE = "tilth train runs/kept --method sft --model nano --out models/mine --set max_steps=400"
@@ -16,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "file", help="rows with prompt and completion (or messages, or chosen and rejected): a file, a folder or a run"
     )
-    parser.add_argument("--method", required=True, metavar="M", help="sft, dpo, ipo or kto (reward, prm: not yet)")
+    parser.add_argument("--method", required=True, metavar="M", help="sft, dpo, ipo, kto, reward or prm")
     parser.add_argument(
         "--model",
         required=True,
@@ -24,6 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what to start from: nano, nano:student, nano:scratch, a folder, or hf:OWNER/NAME",
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="model folder to write; transformers opens it")
+    parser.add_argument(
+        "--recipe-only", action="store_true",
+        help="train nothing: write recipe.yaml and the rows into DIR, for trl or accelerate on another machine",
+    )  # fmt: skip
     add_columns(parser)
     add_json(parser)
 
@@ -33,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
     import sys
 
     from tilth.cli.common import parse_settings, print_json, say
+    from tilth.cli.joining import note_data
     from tilth.rows.read import parse_map, read_rows
     from tilth.train.config import need_torch
     from tilth.train.engine import choose, plain_config, train
@@ -43,6 +49,8 @@ def run(args: argparse.Namespace) -> int:
         plain_config(args.method, settings)
     need_torch()
     rows = list(read_rows(args.file, parse_map(args.map)))
+    if args.recipe_only:
+        return _recipe(args, rows, settings)
     say(f"trainer: {engine.name} ({engine.why})")
 
     def tell(step: int, loss: float) -> None:
@@ -50,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"\rstep {step:,}  loss {loss:.3f} ", end="", file=sys.stderr, flush=True)
 
     done = train(rows, Path(args.out), method=args.method, base=args.model, settings=settings, tell=tell)
+    note_data(done.folder, args.file, method=args.method, rows=done.rows, tokens=done.tokens)
     if sys.stderr.isatty():
         say()
     result = {
@@ -64,6 +73,28 @@ def run(args: argparse.Namespace) -> int:
         say("this training was already finished; nothing to do")
     print(f"{done.folder}: {done.parameters:,} parameters, {done.rows:,} rows, {done.steps:,} steps")
     print(f"loss {done.losses[0]:.3f} -> {done.losses[-1]:.3f} in {done.seconds:.0f} CPU s")
-    kind = "nano" if engine.name == "plain" else "hf"
-    print(f"next: tilth evaluate --model {kind}:{done.folder} --data TEST.jsonl")
+    if done.cut:
+        limit = done.config.get("max_length", 1024)
+        say(f"{done.cut:,} rows have more than {limit} tokens and were cut; --set max_length=N reads more of them")
+    if args.method in ("reward", "prm"):
+        print(f"next: tilth verify FILE --with {args.method} --set model=hf:{done.folder}")
+    else:
+        kind = "nano" if engine.name == "plain" else "hf"
+        print(f"next: tilth evaluate --model {kind}:{done.folder} --data TEST.jsonl")
+    return 0
+
+
+def _recipe(args: argparse.Namespace, rows: list[dict[str, Any]], settings: dict[str, Any]) -> int:
+    """Write what another machine needs."""
+    from tilth.cli.common import print_json
+    from tilth.train.recipe import COMMANDS, RECIPE
+    from tilth.train.trl_engine import recipe_only
+
+    count = recipe_only(rows, args.out, method=args.method, base=args.model, settings=settings)
+    command = f"{COMMANDS[args.method]} --config {RECIPE}"
+    if args.json:
+        print_json({"folder": args.out, "rows": count, "command": command})
+    else:
+        print(f"{args.out}: {RECIPE} and {count:,} rows")
+        print(f"next: cd {args.out} && {command}")
     return 0

@@ -70,6 +70,37 @@ def train_trl(
             ) from error
 
 
+def recipe_only(
+    rows: Sequence[Mapping[str, Any]], out: str | Path, *, method: str, base: str, settings: Mapping[str, Any]
+) -> int:
+    """Write `recipe.yaml` and the rows for another machine, and train nothing; returns the number of rows.
+
+    Arguments as of `tilth.train.engine.train`; a name on the Hub is only asked for its tokenizer.
+
+    Raises:
+        UsageError: a setting or the base is unknown, something needed is missing, or `out` holds something.
+        InputError: a row lacks a column.
+        DiskError: the folder cannot be written.
+    """
+    need_torch()
+    need_trl()
+    folder, out = local_folder(base), Path(out)
+    name = str(folder.resolve()) if folder else base.removeprefix("hf:")
+    if out.exists() and any(out.iterdir()):
+        raise UsageError("the folder is not empty", where=str(out), todo="choose another --out")
+    with quiet():
+        told = told_by(method, {"seed": 0, **settings}, elsewhere=True)
+        columns = for_trl(rows, method, bool(_tokenizer(folder or name).chat_template))
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_recipe(out, method, name, columns, told.recipe)
+    except OSError as error:
+        raise DiskError(
+            f"cannot write ({error.strerror})", where=str(out), todo="free space, then run it again"
+        ) from error
+    return len(columns)
+
+
 def _run(
     out: Path,
     aside: Path,
@@ -255,7 +286,13 @@ def quiet() -> Iterator[None]:
                 datasets.enable_progress_bars()
 
 
-def _tokenizer(folder: Path) -> Any:
+def _tokenizer(name: str | Path) -> Any:
     import transformers
 
-    return transformers.AutoTokenizer.from_pretrained(folder)
+    try:
+        return transformers.AutoTokenizer.from_pretrained(name)
+    except Exception as error:  # transformers has no common base for what it finds wrong with a folder
+        said = str(error).strip().splitlines()[0][:200]
+        raise UsageError(
+            f"no tokenizer can be loaded ({said})", where=str(name), todo="check the model folder"
+        ) from error

@@ -49,8 +49,13 @@ class Told:
         return {**self.recipe, **device, **{name: self.recipe[name] for name in self.recipe if name in self.own}}
 
 
-def told_by(method: str, settings: Mapping[str, Any]) -> Told:
+def told_by(method: str, settings: Mapping[str, Any], elsewhere: bool = False) -> Told:
     """A user's settings, with those that the method means and that a run from a file needs.
+
+    Args:
+        method: sft, dpo, ipo, kto, reward or prm.
+        settings: as the user wrote them.
+        elsewhere: whether another machine trains, so that this one need not be able to.
 
     Raises:
         UsageError: a name is unknown (the nearest is named), a value has the wrong type, or something needed is missing.
@@ -80,7 +85,7 @@ def told_by(method: str, settings: Mapping[str, Any]) -> Told:
             raise UsageError(f"{config_class(method).__name__} has no setting '{name}'", todo=hint)
     if found.get("load_in_4bit") or found.get("load_in_8bit"):
         found["use_peft"] = True
-        if importlib.util.find_spec("bitsandbytes") is None:
+        if not elsewhere and importlib.util.find_spec("bitsandbytes") is None:
             raise UsageError(
                 "QLoRA needs bitsandbytes, which is not installed",
                 todo="pip install bitsandbytes (on a machine with a GPU), or write use_lora=true",
