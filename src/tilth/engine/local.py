@@ -204,7 +204,8 @@ async def run_frozen(
                 else 0
             )
         project(journal, folder)
-        total = seeds.total if seeds.total is not None else sum(1 for _ in seeds)  # type: ignore[call-overload]
+        seeds.total = seeds.total if runner.total is None else runner.total
+        total = seeds.count()
         summary = run_summary(plan, recipe, frozen, numbers, asker, models, total, seconds, _state(runner, journal))
         folder.write_json(folder.summary, summary)
         write_minimal_card(folder, plan, recipe, summary)

@@ -51,7 +51,7 @@ def run_on_ray(plan: Plan, out: str | Path | None, *, fork: str | Path | None = 
     nothing: frozenset[int] = frozenset()
     run_plan(here, folder.path, fork=fork, quiet=True, only=nothing)
     seeds = Seeds(plan, recipe)
-    total = seeds.total if seeds.total is not None else sum(1 for _ in seeds)  # type: ignore[call-overload]
+    total = seeds.count()
     total = min(total, plan.limit or total)
     with _own(folder) as journal:
         for shard in sorted(folder.path.glob("shards/*")):

@@ -75,6 +75,8 @@ class Runner:
         self.tally = Tally()
         self.error: TilthError | None = None
         self.interrupted = False
+        self.total: int | None = None
+        """Seeds that there are, once all were looked at."""
         self._progress = progress or Progress(None, quiet=True)
         self._stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -105,6 +107,7 @@ class Runner:
     async def _rows(self, rows: Iterable[Row]) -> None:
         finished = self.journal.finished_bits()
         slots = asyncio.Semaphore(self.concurrency)
+        index = -1
         try:
             for index, row in enumerate(rows):
                 if self._stopping.is_set() or (self.limit is not None and index >= self.limit):
@@ -118,6 +121,8 @@ class Runner:
                 task = asyncio.create_task(self._row(index, row))
                 self._tasks.add(task)
                 task.add_done_callback(lambda t: (slots.release(), self._tasks.discard(t)))  # type: ignore[func-returns-value]
+            else:
+                self.total = index + 1
         except TilthError as error:
             self.stop(error)
         await self._race(list(self._tasks))

@@ -30,10 +30,17 @@ class Seeds:
             self._source = open_source(plan.seeds, plan.map)
             self.hash = self._source.hash
             if sum(f.stat().st_size for f in self._source.files) <= SCAN_BYTES:
-                self.total = sum(1 for _ in self._source)
+                self.total = self._source.count()
 
     def __iter__(self) -> Iterable[Row]:  # type: ignore[override]
         for row in self._source if self._source is not None else self._topic:
             if self._text_as and self._text_as not in row and tuple(row) == ("text",):
                 row = Row({self._text_as: row["text"]}, row.id)
             yield row
+
+    def count(self) -> int:
+        """How many seeds there are; counted at the first call where the file is too large to have been read before."""
+        if self.total is None:
+            assert self._source is not None
+            self.total = self._source.count()
+        return self.total

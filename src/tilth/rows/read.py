@@ -44,14 +44,24 @@ class Source:
         Raises:
             InputError: a file cannot be read as what its name says.
         """
+        for file_hash, index, columns in self._records():
+            yield Row(columns, source_id(file_hash, index))
+
+    def count(self) -> int:
+        """How many rows there are; all are read and checked, as by iterating.
+
+        Raises:
+            InputError: a file cannot be read as what its name says.
+        """
+        return sum(1 for _ in self._records())
+
+    def _records(self) -> Iterator[tuple[str, int, dict[str, Any]]]:
+        """Hash of the file, index within it and columns of every row."""
         empty = True
         for file, file_hash in zip(self.files, self.hashes, strict=True):
             for index, columns in enumerate(records(file)):
                 empty = False
-                yield Row(
-                    _renamed(columns, self.map, file, index) if self.map else columns,
-                    source_id(file_hash, index),
-                )
+                yield file_hash, index, _renamed(columns, self.map, file, index) if self.map else columns
         if empty:
             raise InputError("no rows", where=str(self.path), todo="give a file with at least one row")
 
