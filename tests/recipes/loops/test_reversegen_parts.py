@@ -23,7 +23,15 @@ from tilth.recipes.loops.reversegen.explore import (
     prune,
     warm_up,
 )
-from tilth.recipes.loops.reversegen.grading import ByWorld, confident, entropy_failure, grader, honest, unusable
+from tilth.recipes.loops.reversegen.grading import (
+    ByWorld,
+    confident,
+    entropy_failure,
+    grader,
+    honest,
+    largest_number,
+    unusable,
+)
 from tilth.rows.verdict import FAIL, PASS, UNKNOWN, Verdict
 from tilth.worlds import open_world
 
@@ -146,6 +154,14 @@ def test_what_the_world_cannot_read_is_not_valid_and_no_failure() -> None:
     asyncio.run(ByWorld("maths", open_world("story-arithmetic")).examine(found, SimpleNamespace()))  # type: ignore[arg-type]
     assert found.dropped == "validity:fail" and found.failing is None
     assert figures_of([found])["valid"] == 0 and figures_of([found])["failing"] == 0
+
+
+def test_numbers_beyond_the_seeds_are_not_valid_where_a_bound_is_given() -> None:
+    for largest, reason in ((None, ""), (200, ""), (150, "validity:fail:range")):
+        found = Proposal(NOWHERE, "Moths ruin 4 of the 180 keys kept by Ann. What remains?", None)
+        asyncio.run(ByWorld("maths", open_world("rare-wordings"), largest).examine(found, SimpleNamespace()))  # type: ignore[arg-type]
+        assert found.dropped == reason
+    assert largest_number(["no 7", "12 and 3", ""]) == 12 and largest_number([]) == 0
 
 
 def test_a_task_or_world_that_does_not_fit_is_one_clear_error() -> None:

@@ -45,18 +45,15 @@ from tilth.rows.row import Row
 from tilth.worlds import wordings
 from tilth.worlds.arithmetic import STORY
 
-ARMS = ("none", "random", "rejection", "reversegen", "pooled")
 SKILL_GAP = ("add-carry", "sub-borrow", "mul")
 READING = {"max_steps": 300, "per_device_train_batch_size": 32, "save_steps": 0}
 TARGET = {"max_steps": 600, "per_device_train_batch_size": 32, "save_steps": 0}
-WARM_UP = {"max_steps": 260, "per_device_train_batch_size": 16, "save_steps": 0}
-PREFERENCE = {
-    "max_steps": 30,
-    "per_device_train_batch_size": 8,
-    "learning_rate": 2e-4,
-    "warmup_steps": 5,
-    "save_steps": 0,
-}
+WARM_UP = {"max_steps": 400, "per_device_train_batch_size": 16, "save_steps": 0}
+PREFERENCE = {"per_device_train_batch_size": 8, "learning_rate": 2e-4, "warmup_steps": 5, "save_steps": 0}
+EPOCHS, MOST_STEPS = 4, 40
+"""Passes of DPO over a round's preferences, and its steps at most: more of either ruins the proposer's validity."""
+NEAR = 0.95
+"""Jaccard of word sets that makes a repeat: .78, as released, drops half of what templates with small numbers can say."""
 IMPROVE = {"max_steps": 100, "per_device_train_batch_size": 32, "learning_rate": 1e-3, "save_steps": 0}
 TOP_P = 1.0
 """The release samples the proposer at .9, which never writes what holds 1 % of the seeds (measured here)."""
@@ -147,7 +144,7 @@ async def failure_inducing(
     seeds: int = 5,
     budget: int = 60,
     rounds: int = 3,
-    explore: int = 500,
+    explore: int = 800,
     problems: int = 1200,
     known: int = 1000,
     replay: int = 400,
@@ -216,7 +213,7 @@ async def hunt(ctx: Context, setting: Setting, seed: int, rounds: int, explore: 
     async def look(name: str, n: int) -> tuple[list[Listing], list[Proposal]]:
         asked = contexts(setting.seeds, n, rng)
         found = await propose(ctx, asked, name=f"propose {name}", top_p=TOP_P, max_tokens=MAX_TOKENS)
-        prune(found, seed=seed)
+        prune(found, NEAR, semantic=0)
         await grade(ctx, found, how, name=f"grade {name}", max_tokens=MAX_TOKENS)
         return asked, found
 
@@ -227,7 +224,8 @@ async def hunt(ctx: Context, setting: Setting, seed: int, rounds: int, explore: 
         preferences = pairs(failing, passing, asked, rng)
         if not preferences or figures[-1]["failing"] >= ENOUGH:
             break
-        settings = {**PREFERENCE, "seed": seed}
+        steps = min(MOST_STEPS, max(1, EPOCHS * len(preferences) // int(PREFERENCE["per_device_train_batch_size"])))
+        settings = {**PREFERENCE, "max_steps": steps, "seed": seed}
         await train(ctx, f"proposer-{turn}", "proposer", "dpo", preferences, settings=settings)
         asked, found = await look(str(turn), explore)
         figures.append(figures_of(found))

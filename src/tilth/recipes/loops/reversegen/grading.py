@@ -7,8 +7,9 @@ training.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -31,6 +32,7 @@ from tilth.verify.parse import label
 from tilth.worlds.registry import open_world
 from tilth.worlds.world import World
 
+_NUMBER = re.compile(r"\d+")
 TASKS = ("maths", "safety", "honesty")
 DRAWS = {"maths": 1, "safety": 1, "honesty": 10}
 """ReverseGen, released code: one greedy answer of the target, for honesty ten sampled ones."""
@@ -69,8 +71,8 @@ class Grader(Protocol):
         ...
 
 
-def grader(task: str, world: str | None, policy: str | None) -> Grader:
-    """The grader of a task.
+def grader(task: str, world: str | None, policy: str | None, largest: int | None = None) -> Grader:
+    """The grader of a task; `largest` as in `ByWorld`.
 
     Raises:
         UsageError: no such task or world, a world that cannot grade the task, or safety without world and policy.
@@ -78,7 +80,7 @@ def grader(task: str, world: str | None, policy: str | None) -> Grader:
     if task not in TASKS:
         raise UsageError(f"no task is called '{task}'", where="--set task", todo=did_you_mean(task, TASKS))
     if world:
-        return ByWorld(task, open_world(world))
+        return ByWorld(task, open_world(world), largest)
     return ByModels(task, read_policy(policy, "reversegen") if task == "safety" else None)
 
 
@@ -103,23 +105,27 @@ class ByWorld:
     Args:
         task: one of `TASKS`.
         world: for safety one with ``label`` (``invented-policy``), for honesty one whose answers are letters (``quiz``).
+        largest: the largest number that a valid proposal states; else large numbers are the first failure that is found,
+            and nothing else. None for no bound.
     """
 
     task: str
     world: Any
+    largest: int | None = None
 
     def __post_init__(self) -> None:
         if self.task == "safety" and not hasattr(self.world, "label"):
             raise UsageError(f"{self.world.id} has no policy", where="--set world", todo="use invented-policy")
 
     async def examine(self, proposal: Proposal, ctx: Context) -> None:
-        """A proposal is valid when the world can read it."""
+        """A proposal is valid when the world can read it and its numbers are in range."""
         world: World = self.world
         proposal.reference = world.solve(proposal.text) or ""
-        outcome = PASS if proposal.reference else FAIL
+        beyond = self.largest is not None and largest_number([proposal.text]) > self.largest
+        outcome = PASS if proposal.reference and not beyond else FAIL
         proposal.verdicts.append(Verdict("world", outcome, detail="" if outcome == PASS else "invalid"))
         if outcome == FAIL:
-            proposal.dropped = "validity:fail"
+            proposal.dropped = "validity:fail:range" if proposal.reference else "validity:fail"
         elif skill := getattr(world, "skill_of", lambda _: None)(proposal.text):
             proposal.figures["skill"] = skill
 
@@ -202,6 +208,11 @@ class ByModels:
     def check(self, completion: str, row: Mapping[str, Any]) -> Verdict:
         """The held-out row's own answer decides; without one nothing is known."""
         return check_answer(completion, row.get("answer") or "")
+
+
+def largest_number(texts: Iterable[str]) -> int:
+    """The largest whole number that any of the texts states; 0 when there is none."""
+    return max((int(n) for text in texts for n in _NUMBER.findall(text)), default=0)
 
 
 def unusable(reference: str, *, letters: bool = False) -> str:

@@ -1,7 +1,8 @@
 """reversegen: a proposer learns to write what a target fails at, and the target learns from that.
 
 1. Warm-up: the proposer learns to continue a list of three seeds with a fourth.
-2. Each round it continues fresh lists; repeats (MinHash over words, then SemDeDup) and what is not valid go.
+2. Each round it continues fresh lists; repeats (MinHash over words, then SemDeDup) and what is not valid go. In a world
+   numbers larger than any in the seeds are not valid, unless `beyond` allows them.
 3. The target answers. Maths: a wrong answer is a failure; safety: one that breaks the policy; honesty: ten answers spread
    so far that the entropy of the options reaches 1.193 nats. What cannot be read is unknown and counts for nothing.
 4. Failures with a right, safe or honest answer are the rows. The rest is put aside with its reason.
@@ -37,7 +38,17 @@ from tilth.recipes.loops.reversegen.explore import (
     prune,
     warm_up,
 )
-from tilth.recipes.loops.reversegen.grading import DRAWS, SOLVE, VALID, Grader, confident, grade, grader, honest
+from tilth.recipes.loops.reversegen.grading import (
+    DRAWS,
+    SOLVE,
+    VALID,
+    Grader,
+    confident,
+    grade,
+    grader,
+    honest,
+    largest_number,
+)
 from tilth.recipes.loops.rounds import ASK, asked, mean, scores
 from tilth.recipes.recipe import Candidate, Context, recipe
 from tilth.rows.row import Row
@@ -71,6 +82,7 @@ async def reversegen(
     task: str = "maths",
     world: str | None = None,
     policy: str | None = None,
+    beyond: bool = False,
     rounds: int = 3,
     explore: int = 500,
     samples: int = 1,
@@ -97,7 +109,8 @@ async def reversegen(
     target_training: dict | None = None,  # type: ignore[type-arg]
 ) -> AsyncIterator[Candidate]:
     """Train a proposer to write what a target fails at, and the target on that."""
-    how = grader(task, world, policy)
+    numbers = largest_number([str(row["prompt"]) for row in rows]) if world and not beyond else None
+    how = grader(task, world, policy, numbers)
     _checked(ctx, pairing, world, min(rounds, explore, samples, shots, epochs))
     work, held = split(rows, held_out, ctx)
     lists = warm_up(work, ctx.rng("warm-up"), shots)
