@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tilth.cli.common import add_json, print_json, say, table
 
-HELP = "Write the kept rows of a run for TRL, a dataset folder, OpenAI fine-tuning, Argilla or Label Studio."
+HELP = "Write the kept rows of a run for TRL (GRPO too), a dataset folder, OpenAI fine-tuning, Argilla or Label Studio."
 EXAMPLE = "tilth export runs/complete-1a2b3c4d --format trl --out train.jsonl"
 
 
@@ -18,10 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format",
         default="trl",
-        metavar="trl|hf|openai|argilla|label-studio|prm800k",
+        metavar="trl|hf|grpo|openai|argilla|label-studio|prm800k",
         help="who reads it (default trl)",
     )
-    parser.add_argument("--out", type=Path, metavar="PATH", help="file, or folder for hf (default DIR/export/...)")
+    parser.add_argument(
+        "--out", type=Path, metavar="PATH", help="file, or folder for hf and grpo (default DIR/export/...)"
+    )
     parser.add_argument(
         "--type",
         metavar="TYPE",

@@ -14,12 +14,15 @@ from pathlib import Path
 from tilth.errors import GateError, UsageError, did_you_mean
 from tilth.report import tables
 from tilth.report.facts import Facts, read_facts
+from tilth.report.grpo import write_grpo
 from tilth.report.labelling import ARRAY_FORMATS, LABELLING, is_chat
 from tilth.report.shapes import SHAPES, CannotExpressError, Columns, Shape, as_openai, choose
 from tilth.report.writing import write_dataset, write_json
 from tilth.rows.folder import RunFolder
 
-FORMATS = ("trl", "hf", "openai", "argilla", "label-studio", "prm800k")
+FORMATS = ("trl", "hf", "grpo", "openai", "argilla", "label-studio", "prm800k")
+FOLDERS = ("hf", "grpo")
+"""Formats that are a folder."""
 TURNS = ("messages", "prompt", "completion", "chosen", "rejected")
 """Columns that may hold a chat."""
 
@@ -67,7 +70,7 @@ def export_run(
     Args:
         folder: the run folder.
         format: one of `FORMATS`.
-        out: file, or folder for ``hf``; ``DIR/export/<format>...`` when not given.
+        out: file, or folder for ``hf`` and ``grpo``; ``DIR/export/<format>...`` when not given.
         type: a shape's id instead of the first that fits the columns.
         keep: further columns to write (``id`` is one).
         map: new column name to old column name.
@@ -85,10 +88,12 @@ def export_run(
     facts = read_facts(folder)
     _check_gates(facts)
     old_names = {old: new for new, old in (map or {}).items()}
-    target = out or facts.folder.path / "export" / {"hf": "hf", "label-studio": "label-studio.json"}.get(
-        format, f"{format}.jsonl"
-    )
-    if format != "hf" and target.is_dir():
+    target = out or facts.folder.path / "export" / {
+        "hf": "hf",
+        "grpo": "grpo",
+        "label-studio": "label-studio.json",
+    }.get(format, f"{format}.jsonl")
+    if format not in FOLDERS and target.is_dir():
         raise UsageError(
             "this is a folder",
             where=str(target),
@@ -105,13 +110,19 @@ def export_run(
                 where=str(facts.folder.path),
                 todo=did_you_mean(name, known),
             )
+    if format == "grpo" and type is None:
+        type = "reward-tests" if "tests" in rows.columns else "reward-answer"
     shape = _shape(rows, type, facts)
+    if format == "grpo" and not shape.id.startswith("reward-"):
+        raise UsageError(f"the type '{shape.id}' has nothing to reward", todo="choose reward-answer or reward-tests")
     make = _maker(format, shape, keep, facts)
     refused: Counter[str] = Counter()
     made = (built for row in rows if (built := _try(make, row, refused)) is not None)
     columns = list(dict.fromkeys(c for c in (*shape.needs, *shape.takes, *keep) if c in rows.columns))
     if format == "hf":
         written = write_dataset(target, lambda: made_again(rows, make), made, facts)
+    elif format == "grpo":
+        written = write_grpo(target, made, shape.id)
     else:
         written = write_json(target, made, array=format in ARRAY_FORMATS)
     if not written:

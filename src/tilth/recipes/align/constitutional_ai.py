@@ -13,7 +13,8 @@ Source: Bai et al. 2022, "Constitutional AI: Harmlessness from AI Feedback", sec
 (AI preferences, normalised log-probabilities of the option letters). Without training between the stages, the policy of
 stage 4 is the generator shown its own revision of the same prompt as an example of how to answer; bind another role
 to a
-model trained on the SFT rows to do it as published: `--role policy=SPEC`.
+model trained on the SFT rows to do it as published: `--role policy=SPEC`. A role `critic`, when bound, criticises and
+revises in the generator's place.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ EXAMPLE = Prompt(
     takes=("prompt",),
     makes=("prompt", "completion|chosen", "rejected", "margin"),
     roles=("generator", "judge"),
-    optional_roles=("policy",),
+    optional_roles=("policy", "critic"),
     prompts=(CRITICISE, REVISE, CHOOSE, THINK, EXAMPLE),
 )
 async def constitutional_ai(
@@ -121,6 +122,7 @@ async def constitutional_ai(
     revise_by, choose_by = read_constitution(constitution)
     sampling: dict[str, Any] = {"temperature": temperature, "max_tokens": max_tokens}
     first = await ctx.ask("generator", row["prompt"], **sampling)
+    critic = "critic" if "critic" in ctx.roles else "generator"
     if problem := first.problem:
         ctx.drop(ctx.make({**row, "completion": first.text}, by=first), f"reply:{problem}")
         return
@@ -129,12 +131,12 @@ async def constitutional_ai(
         index = ctx.rng("principle", number).randrange(len(revise_by))
         by = revise_by[index]
         critique = await ctx.ask(
-            "generator", ctx.fill(CRITICISE, critique=by.critique, request=row["prompt"], reply=text), **sampling
+            critic, ctx.fill(CRITICISE, critique=by.critique, request=row["prompt"], reply=text), **sampling
         )
         found = sections(critique.text, ["Critique"])
         said = found["Critique"] if found else critique.text.strip()
         revised = await ctx.ask(
-            "generator",
+            critic,
             ctx.fill(REVISE, revise=by.revise, request=row["prompt"], reply=text, critique=said),
             **sampling,
         )
