@@ -13,7 +13,8 @@ from tilth.engine.workshop import Workshop
 from tilth.errors import BudgetError, UsageError
 from tilth.journal.budget import Budget
 from tilth.journal.keys import SHARED, request_hash, request_key
-from tilth.journal.store import Journal, Record
+from tilth.journal.records import Record
+from tilth.journal.store import Journal
 from tilth.journal.waiting import WaitingList
 from tilth.models.base import Model, ModelError, Reply, Request, Usage, Waiting, as_messages
 from tilth.models.prices import cost

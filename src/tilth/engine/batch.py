@@ -16,7 +16,8 @@ from tilth.engine.local import Result, open_models, run_plan
 from tilth.engine.plan import Plan
 from tilth.errors import DiskError, InputError
 from tilth.journal.budget import Limits
-from tilth.journal.store import Journal, Record
+from tilth.journal.records import Record
+from tilth.journal.store import Journal
 from tilth.journal.waiting import WaitingList
 from tilth.models.base import Model, Request
 from tilth.models.batch import Batch, read_line, waiting

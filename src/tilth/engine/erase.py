@@ -15,7 +15,8 @@ import orjson
 
 from tilth.engine.project import count, project
 from tilth.errors import InputError, UsageError
-from tilth.journal.store import Journal, Outcome
+from tilth.journal.records import Outcome
+from tilth.journal.store import Journal
 from tilth.journal.upkeep import compact, erase, holding
 from tilth.rows.folder import RunFolder
 

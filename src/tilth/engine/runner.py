@@ -15,7 +15,7 @@ from tilth.engine.asking import Asker
 from tilth.engine.context import Harvest, ScopeContext
 from tilth.engine.progress import Progress
 from tilth.errors import InputError, TilthError, did_you_mean
-from tilth.journal.store import Outcome
+from tilth.journal.records import Outcome
 from tilth.models.base import ModelError, Waiting
 from tilth.recipes.prompt import Prompt
 from tilth.recipes.recipe import Candidate, Recipe, Skip

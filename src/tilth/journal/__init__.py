@@ -9,11 +9,12 @@ from tilth.lazy import face
 if TYPE_CHECKING:
     from tilth.journal.budget import Budget, Limits
     from tilth.journal.keys import request_key
-    from tilth.journal.store import Journal, Outcome, Record
+    from tilth.journal.records import Outcome, Record
+    from tilth.journal.store import Journal
 
 _HOMES = {
-    "Budget": "budget", "Limits": "budget", "request_key": "keys", "Journal": "store", "Outcome": "store",
-    "Record": "store",
+    "Budget": "budget", "Limits": "budget", "request_key": "keys", "Journal": "store", "Outcome": "records",
+    "Record": "records",
 }  # fmt: skip
 __all__ = ["Budget", "Journal", "Limits", "Outcome", "Record", "request_key"]
 

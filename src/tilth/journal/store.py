@@ -10,15 +10,15 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 import orjson
 
 from tilth.errors import DiskError, UsageError
 from tilth.journal.place import lock, refuse_network
+from tilth.journal.records import Outcome, Record, as_record
 
 VERSION = 1
 COMMIT_SECONDS = 0.5
@@ -49,59 +49,6 @@ CREATE TABLE IF NOT EXISTS waiting (
   draw INTEGER NOT NULL, request BLOB NOT NULL, asked INTEGER NOT NULL DEFAULT 1, batch TEXT, error TEXT
 ) WITHOUT ROWID;
 """
-Status = Literal["done", "open", "skipped", "failed"]
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One recorded answer.
-
-    Args:
-        key: see `tilth.journal.keys`.
-        seed: index of the seed being worked on, -1 when shared.
-        scope: row id and branch names.
-        role: who was asked.
-        model: identity of the model.
-        draw: index among identical requests of the scope.
-        first: key of the first draw of the same call, which holds the request.
-        request: the rendered request as plain JSON; None on later draws of a call.
-        reply: the reply as plain JSON.
-        input: prompt tokens billed to this draw.
-        output: answer tokens.
-        cost: US dollars.
-    """
-
-    key: str
-    seed: int
-    scope: str
-    role: str
-    model: str
-    draw: int
-    first: str
-    request: Mapping[str, Any] | None
-    reply: Mapping[str, Any]
-    input: int = 0
-    output: int = 0
-    cost: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a seed, or of one round of a pool.
-
-    Args:
-        seed: index of the seed in the source; 0 for a pool.
-        part: round of a pool; 0 otherwise.
-        scope: the seed's id.
-        status: ``done``, ``open`` (a pool that goes on), ``skipped`` or ``failed`` (tried again on resume).
-        content: plain JSON, the engine's own.
-    """
-
-    seed: int
-    part: int
-    scope: str
-    status: Status
-    content: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Journal:
@@ -354,22 +301,3 @@ class Journal:
                 f"the journal cannot be written ({error})", where=self.path,
                 todo="free space or mend permissions, then run the same command again",
             ) from error  # fmt: skip
-
-
-def as_record(row: tuple[Any, ...]) -> Record:
-    """A record from its columns in the order of `Record`'s fields."""
-    request = None if row[7] is None else orjson.loads(row[7])
-    return Record(
-        row[0],
-        row[1],
-        row[2],
-        row[3],
-        row[4],
-        row[5],
-        row[6],
-        request,
-        orjson.loads(row[8]),
-        row[9],
-        row[10],
-        row[11],
-    )

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import orjson
 
-from tilth.journal.store import Journal, Record, as_record
+from tilth.journal.records import Record, as_record
+from tilth.journal.store import Journal
 
 
 class WaitingList:
