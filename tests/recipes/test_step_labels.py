@@ -13,10 +13,11 @@ from tilth.journal.store import Journal
 from tilth.models import open_model
 from tilth.models.base import Reply, Request
 from tilth.models.doubles import FunctionModel, hash_key, hash_uniform
-from tilth.recipes.maths.step_labels import Solution, chosen, scores, step_labels
+from tilth.recipes.maths.step_labels import Solution, chosen, step_labels
 from tilth.rows.verdict import FAIL, PASS, Verdict
 
 STEPS = 4
+from tilth.verify.stepwise import solution_scores
 
 
 def problem(n: int) -> str:
@@ -135,8 +136,8 @@ def test_with_a_judge_its_score_decides_who_is_convincing() -> None:
 
 
 def test_product_least_and_mean_log_of_the_values() -> None:
-    assert scores([0.5, 0.5]) == {"score": 0.25, "score_min": 0.5, "score_mean_log": pytest.approx(-0.6931, abs=1e-4)}
-    assert scores([1.0, 0.0]) == {"score": 0.0, "score_min": 0.0, "score_mean_log": None}
+    assert solution_scores([0.5, 0.5]) == {"product": 0.25, "min": 0.5, "mean_log": pytest.approx(-0.6931, abs=1e-4)}
+    assert solution_scores([1.0, 0.0]) == {"product": 0.0, "min": 0.0, "mean_log": None}
 
 
 def test_an_answer_that_cannot_be_read_is_unknown_and_so_are_rollouts_without_one() -> None:

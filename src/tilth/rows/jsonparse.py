@@ -2,15 +2,18 @@
 
 Strict JSON first; then without reasoning tags; then inside code fences; then the outermost object or array in
 the prose; last, small repairs of a value whose brackets balance (flagged). A value that is cut off is
-refused, never completed, and its inner parts are never taken for the whole. Knows no schema and no method.
+refused, never completed, and its inner parts are never taken for the whole. The one home of these rules: models read
+answers after a schema with it, verifiers and methods whatever a completion holds. Knows no schema and no method.
 """
 
 from __future__ import annotations
 
 import ast
 import json
+import math
 import re
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[ \t]*([\w+-]*)[^\n]*\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)", re.M | re.S)
 _OPENS = re.compile(
@@ -24,45 +27,83 @@ _BAD_ESCAPE = re.compile(r'\\(?!["\\/bfnrtu])|\\u(?![0-9a-fA-F]{4})')
 _TOKEN = re.compile(
     r'"(?:[^"\\]|\\.)*"|//[^\n]*|/\*.*?\*/|,(?=\s*[}\]])|\b(?:True|False|None)\b|[A-Za-z_]\w*(?=\s*:)', re.S
 )
+_JSON_FENCES = ("", "json", "jsonc", "json5", "javascript", "js", "python", "text")
 _PYTHON = {"True": "true", "False": "false", "None": "null"}
 _SMALL = 4
 """Of several values in one text, those shorter than 1/4 of the longest are asides such as ``[1]``."""
 
 
-def json_value(text: str) -> tuple[Any, bool]:
-    """The JSON value that a reply holds.
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A JSON value found in text.
+
+    Args:
+        value: the value.
+        layer: how it was found: ``strict``, ``think`` (after reasoning was cut away), ``fence`` or ``scan``.
+        repaired: whether its spelling had to be mended; never its structure.
+        chosen: whether it was one of several of similar size (the last), or is the list of objects one after another.
+    """
+
+    value: Any
+    layer: str
+    repaired: bool = False
+    chosen: bool = False
+
+
+class _Place(NamedTuple):
+    """A value where it stands in a text."""
+
+    value: Any
+    start: int
+    end: int
+    repaired: bool
+
+
+def find_json(text: str) -> Parsed:
+    """The JSON value that a reply holds, and how it was found.
+
+    Of several values the last of similar size is taken (models correct themselves); a reply made of objects alone, one
+    after another, is their list.
 
     Args:
         text: what the model wrote.
-
-    Returns:
-        The value, and whether reading it took a repair or a choice among several values (the last of similar
-        size is taken; a reply made of objects alone, one after another, is their list).
 
     Raises:
         ValueError: no value, a value that is cut off, or one beyond repair.
     """
     text = text.strip().lstrip("\ufeff")
     try:
-        return _strict(text), False
+        return Parsed(_strict(text), "strict")
     except ValueError:
         pass
     text = without_reasoning(text)
     try:
-        return _strict(text), False
+        return Parsed(_strict(text), "think")
     except ValueError:
         pass
-    fenced = [_from_prose(m[3]) for m in _FENCE.finditer(text) if m[2].lower() in ("", "json", "jsonc", "json5")]
-    found = [value for block in fenced for value in block]
+    fenced = [_from_prose(m[3]) for m in _FENCE.finditer(text) if m[2].lower() in _JSON_FENCES]
+    found = [place for block in fenced for place in block]
     if found:
-        return _choose(found)
+        return _choose(found, "fence")
     found = _from_prose(text)
     if not found:
         raise ValueError("no JSON value in the text")
-    gaps = [text[a:b] for a, b in zip([0, *(f[2] for f in found)], [*(f[1] for f in found), len(text)], strict=True)]
+    gaps = [
+        text[a:b] for a, b in zip([0, *(f.end for f in found)], [*(f.start for f in found), len(text)], strict=True)
+    ]
     if len(found) > 1 and not any(gap.strip(" \t\r\n,") for gap in gaps):
-        return [value for value, *_ in found], True
-    return _choose(found)
+        return Parsed([f.value for f in found], "scan", any(f.repaired for f in found), chosen=True)
+    return _choose(found, "scan")
+
+
+def json_value(text: str) -> tuple[Any, bool]:
+    """The JSON value that a reply holds, and whether reading it took a repair or a choice; see `find_json`.
+
+    Raises:
+        ValueError: no value, a value that is cut off, or one beyond repair.
+    """
+    found = find_json(text)
+    return found.value, found.repaired or found.chosen
 
 
 def without_reasoning(text: str) -> str:
@@ -93,7 +134,12 @@ def _refuse_constant(word: str) -> Any:
     raise ValueError(f"{word} is not JSON")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+def _finite(number: str) -> float:
+    value = float(number)
+    return value if math.isfinite(value) else _refuse_constant(number)
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
 
 
 def _strict(text: str) -> Any:
@@ -115,24 +161,24 @@ def _refuse_surrogates(value: Any) -> None:
         raise ValueError("half of a surrogate pair") from error
 
 
-def _from_prose(text: str) -> list[tuple[Any, int, int, bool]]:
-    """Every outermost value in the text: (value, start, end, repaired)."""
+def _from_prose(text: str) -> list[_Place]:
+    """Every outermost value in the text."""
     try:
-        return [(_strict(text.strip()), 0, len(text), False)]
+        return [_Place(_strict(text.strip()), 0, len(text), False)]
     except ValueError:
         pass
-    found: list[tuple[Any, int, int, bool]] = []
+    found: list[_Place] = []
     at = 0
     while opening := _OPENS.search(text, at):
         start = opening.start()
         try:
             value, end = _DECODER.raw_decode(text, start)
             _refuse_surrogates(value)
-            found.append((value, start, end, False))
+            found.append(_Place(value, start, end, False))
         except (ValueError, RecursionError):
             end = _balanced_end(text, start)
             try:
-                found.append((_repaired(text[start:end]), start, end, True))
+                found.append(_Place(_repaired(text[start:end]), start, end, True))
             except ValueError as error:
                 if not found and '"' in text[start:end]:
                     raise ValueError("the JSON value in the text is beyond repair") from error
@@ -173,7 +219,9 @@ def _repaired(text: str) -> Any:
         )
     text = _LONE_SURROGATE.sub(r"\\ufffd", text)
     try:
-        return json.JSONDecoder(strict=False, parse_constant=_refuse_constant).decode(_TOKEN.sub(_mended, text))
+        return json.JSONDecoder(strict=False, parse_constant=_refuse_constant, parse_float=_finite).decode(
+            _TOKEN.sub(_mended, text)
+        )
     except (ValueError, RecursionError):
         pass
     try:
@@ -203,8 +251,7 @@ def _only_json(value: Any) -> Any:
     return [_only_json(v) for v in value] if isinstance(value, list) else value
 
 
-def _choose(found: list[tuple[Any, int, int, bool]]) -> tuple[Any, bool]:
-    longest = max(end - start for _, start, end, _ in found)
-    rivals = [f for f in found if (f[2] - f[1]) * _SMALL >= longest]
-    value, _, _, repaired = rivals[-1]
-    return value, repaired or len(rivals) > 1
+def _choose(found: list[_Place], layer: str) -> Parsed:
+    longest = max(f.end - f.start for f in found)
+    rivals = [f for f in found if (f.end - f.start) * _SMALL >= longest]
+    return Parsed(rivals[-1].value, layer, rivals[-1].repaired, chosen=len(rivals) > 1)

@@ -8,19 +8,15 @@ completed. This module knows no prompt and no method.
 
 from __future__ import annotations
 
-import ast
-import json
-import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+
+from tilth.rows.jsonparse import Parsed, find_json
 
 MAX_TEXT = 1_000_000
 """Longer text is cut before it is parsed, so it parses only if it ends early."""
-MAX_REPAIR = 20_000
-MAX_OPENINGS = 500
 
 _THINK = re.compile(r"<(think|thinking|reasoning)>.*?</\1>", re.S | re.I)
 _THINK_END = re.compile(r"</(?:think|thinking|reasoning)>", re.I)
@@ -32,76 +28,16 @@ _SCORE = re.compile(
     r"(?P<score>[-+]?\d{1,6}(?:\.\d{1,6})?)[*_`]*"
     r"(?:\s*(?:/|out of)\s*(?P<of>\d{1,6}(?:\.0+)?)|\s+points?)?[\s*_`\])>.!]*"
 )
-_ORDER = re.compile(r"\d{1,3}(?:\s*(?:>|,)\s*\d{1,3})*")
+_ORDER_LABEL = re.compile(r"^\W*(?:[A-Za-z][A-Za-z ]{1,60}\s*[:=]\s*)?")
 _DECIMAL_INT = re.compile(r"[-+]?\d+")
-_TRAILING_COMMA = re.compile(r",(\s*[}\]])")
-
-
-@dataclass(frozen=True, slots=True)
-class Parsed:
-    """A JSON value found in text.
-
-    Args:
-        value: the value.
-        layer: how it was found: ``strict``, ``think`` (after reasoning was cut away), ``fence`` or ``scan``.
-        repaired: whether its spelling had to be mended (trailing commas, Python literals); never its
-            structure.
-    """
-
-    value: Any
-    layer: str
-    repaired: bool = False
 
 
 def json_value(text: str) -> Parsed | None:
-    """The JSON value that a completion holds, found in layers.
-
-    Strictly first; then without ``<think>`` blocks; then in a code fence; then the longest object (else
-    array) in running text. Balanced brackets with bad spelling are mended and flagged. An object that was cut
-    off is never completed, and nothing inside it is taken for the answer.
-    """
-    text = text[:MAX_TEXT]
-    found = _strict(text)
-    if found is not None:
-        return Parsed(found[0], "strict")
-    answer = after_thinking(text)
-    if answer is None:
-        return None
-    if answer != text:
-        found = _strict(answer)
-        if found is not None:
-            return Parsed(found[0], "think")
-    blocks = [
-        b
-        for b in fenced_blocks(answer)
-        if b.closed and b.lang in ("", "json", "json5", "jsonc", "javascript", "js", "python", "text")
-    ]
-    for block in blocks:
-        found = _strict(block.text)
-        if found is not None and isinstance(found[0], dict | list):
-            return Parsed(found[0], "fence")
-    return _scan(answer)
-
-
-def _strict(text: str) -> tuple[Any] | None:
+    """The JSON value that a completion holds, or None; see `tilth.rows.jsonparse.find_json`, the home of the rules."""
     try:
-        return (_DECODER.decode(text.strip(_JSON_SPACE)),)
+        return find_json(text[:MAX_TEXT])
     except (ValueError, RecursionError):
         return None
-
-
-def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is not JSON")
-
-
-def _finite(number: str) -> float:
-    value = float(number)
-    return value if math.isfinite(value) else _refuse(number)
-
-
-_JSON_SPACE = " \t\r\n"
-_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
-_LENIENT = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite, strict=False)
 
 
 def after_thinking(text: str) -> str | None:
@@ -111,87 +47,6 @@ def after_thinking(text: str) -> str | None:
     if ends:
         text = text[ends[-1].end() :]
     return None if _THINK_START.search(text) else text.strip()
-
-
-def _scan(text: str) -> Parsed | None:
-    """The longest bracketed value in running text; objects before arrays, the first among equals."""
-    found: list[tuple[bool, int, Parsed]] = []
-    at, openings = 0, 0
-    while (start := _opening(text, at)) is not None and openings < MAX_OPENINGS:
-        openings += 1
-        try:
-            value, end = _DECODER.raw_decode(text, start)
-            parsed: Parsed | None = Parsed(value, "scan")
-        except (ValueError, RecursionError):
-            closing = _closing(text, start)
-            if closing is None:
-                break
-            end = closing
-            parsed = _mended(text[start:end])
-        if parsed is not None:
-            found.append((isinstance(parsed.value, dict), end - start, parsed))
-        at = end
-    best = max(found, key=lambda f: (f[0], f[1]), default=None)
-    return best[2] if best else None
-
-
-def _opening(text: str, at: int) -> int | None:
-    match = re.compile(r"""\{(?=\s*["'}A-Za-z/#])|\[(?=\s*(?:[\[{"'\]\d-]|true|false|null|True|False|None))""").search(
-        text, at
-    )
-    return match.start() if match else None
-
-
-def _closing(text: str, start: int) -> int | None:
-    """Where the bracket at `start` is closed, or None when the text ends first or the brackets cross."""
-    stack: list[str] = []
-    i, quoted = start, False
-    while i < len(text):
-        c = text[i]
-        if quoted:
-            if c == "\\":
-                i += 1
-            elif c == '"':
-                quoted = False
-        elif c == '"':
-            quoted = True
-        elif c in "{[":
-            stack.append("}" if c == "{" else "]")
-        elif c in "}]":
-            if stack.pop() != c:
-                return None
-            if not stack:
-                return i + 1
-        i += 1
-    return None
-
-
-def _mended(text: str) -> Parsed | None:
-    """A balanced value with its spelling off: raw line ends in strings, trailing commas, a Python literal."""
-    if len(text) > MAX_REPAIR:
-        return None
-    for candidate in (text, _TRAILING_COMMA.sub(r"\1", text)):
-        try:
-            return Parsed(_LENIENT.decode(candidate), "scan", repaired=True)
-        except (ValueError, RecursionError):
-            continue
-    try:
-        value = ast.literal_eval(text)
-        return (
-            Parsed(json.loads(json.dumps(value, allow_nan=False)), "scan", repaired=True) if _jsonish(value) else None
-        )
-    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
-        return None
-
-
-def _jsonish(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(isinstance(k, str) and _jsonish(v) for k, v in value.items())
-    return (
-        all(map(_jsonish, value))
-        if isinstance(value, list)
-        else value is None or isinstance(value, str | int | float | bool)
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,21 +170,20 @@ def final_score(text: str, lo: float, hi: float, *, whole: bool = False) -> floa
     return score if lo <= score <= hi else None
 
 
-def final_order(text: str, count: int) -> list[int] | None:
-    """The ranking on a completion's final line: ``2 > 1 > 3``, with at most a label before it.
+def final_order(text: str, names: int | Sequence[str]) -> list[int] | None:
+    """The ranking on a completion's final line: ``2 > 1 > 3`` or ``Ranking: C, A, B``, with at most a label before it.
 
     Args:
         text: a completion.
-        count: how many things were ranked, numbered from 1.
+        names: what the ranked things are called, in the order in which they were shown; a number stands for 1, 2, ...
 
     Returns:
-        Their indices from 0, the best first, or None unless each stands there exactly once.
+        Their indices from 0, the best first, or None unless each stands there exactly once and nothing else.
     """
-    line = final_line(text)[:500].rpartition(":")[2].strip(" \t.*_`[]()")
-    if not _ORDER.fullmatch(line):
-        return None
-    found = [int(number) - 1 for number in re.findall(r"\d+", line)]
-    return found if sorted(found) == list(range(count)) else None
+    known = [str(n + 1) for n in range(names)] if isinstance(names, int) else [n.upper() for n in names]
+    line = _ORDER_LABEL.sub("", final_line(text)[:500]).strip(" \t.*_`[]()").upper()
+    said = [word.strip("[]()*_`.") for word in re.split(r"[\s>,;]+", line)]
+    return [known.index(word) for word in said] if sorted(said) == sorted(known) else None
 
 
 def label(text: str, choices: Sequence[str], field: str | None = None) -> str | None:

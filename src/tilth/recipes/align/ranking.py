@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from itertools import combinations
 
-from tilth.verify.parse import final_line
+from tilth.verify.parse import final_order
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_LABEL = re.compile(r"^\W*(?:[A-Za-z][A-Za-z ]{1,30}\s*[:=]\s*)?")
 
 
 def read_ranking(text: str, k: int) -> list[int] | None:
@@ -23,11 +21,7 @@ def read_ranking(text: str, k: int) -> list[int] | None:
     Returns:
         Places of the answers, the best first; None when the line is no permutation of all k letters.
     """
-    line = final_line(text)
-    letters = re.split(r"[\s>,;]+", _LABEL.sub("", line).strip(" \t.*_`[]()").upper())
-    if sorted(letters) != list(LETTERS[:k]):
-        return None
-    return [LETTERS.index(letter) for letter in letters]
+    return final_order(text, LETTERS[:k])
 
 
 def kendall_tau(a: Sequence[int], b: Sequence[int]) -> float:

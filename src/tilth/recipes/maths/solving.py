@@ -5,7 +5,6 @@ Knows no method and writes no rows.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +16,6 @@ from tilth.recipes.recipe import Context
 from tilth.rows.verdict import Verdict
 from tilth.verify.agreement import majority
 from tilth.verify.math import canonical, final_answer
-
-_MARKER_LINE = re.compile(r"\s*(?:####|\**(?:the )?(?:final )?answer\**\s*(?::|is\b))", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +61,3 @@ async def solve_by_vote(
 def solution_steps(rationale: str) -> list[str]:
     """The steps of a rationale: its lines that are not blank, the line of the final answer included."""
     return [line.strip() for line in rationale.splitlines() if line.strip()]
-
-
-def is_final(step: str) -> bool:
-    """Whether a step only states the final answer."""
-    return _MARKER_LINE.match(step) is not None

@@ -15,7 +15,6 @@ selector model, retrained between generations, ours scores by vote or by a judge
 
 from __future__ import annotations
 
-import math
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,7 +22,7 @@ from typing import Any
 from tilth.models.base import Reply
 from tilth.recipes.asked import fault
 from tilth.recipes.maths.rejection_sampling import SOLVE
-from tilth.recipes.maths.solving import is_final, solution_steps
+from tilth.recipes.maths.solving import solution_steps
 from tilth.recipes.prompt import Prompt
 from tilth.recipes.recipe import Candidate, Context, recipe
 from tilth.rows.row import Row
@@ -31,26 +30,14 @@ from tilth.rows.verdict import UNKNOWN, Verdict
 from tilth.verify.agreement import majority
 from tilth.verify.judge import score as judge_score
 from tilth.verify.math import canonical, check_answer, final_answer
+from tilth.verify.step_values import CONTINUE as CONTINUE_WORDS
+from tilth.verify.step_values import ROLLOUTS, TAU
 from tilth.verify.steps import equations
+from tilth.verify.stepwise import is_final, solution_scores
 
 CONVINCING = 0.8
 """Share of convincing wrong solutions among those that are labelled (Lightman et al. 2023, section 4.2; recalled)."""
-ROLLOUTS = 8
-"""Continuations of a prefix (Math-Shepherd, section 3.3; recalled)."""
-TAU = 0.5
-"""Ours: from this value on a step counts as good rather than neutral."""
-
-CONTINUE = Prompt(
-    "continue",
-    """Somebody began to work out the problem below. Go on from where the work stops, one short step a line, without \
-repeating it. End with a line that holds only the final answer, in the form
-#### answer
-
-Problem: {problem}
-
-Work so far:
-{steps}""",
-)
+CONTINUE = Prompt("continue", CONTINUE_WORDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +63,6 @@ def chosen(solutions: Sequence[Solution], count: int) -> set[int]:
     order = sorted(range(len(solutions)), key=lambda i: (-solutions[i].convincing, i))
     wrong = [i for i in order if not solutions[i].outcome.passed][: round(CONVINCING * count)]
     return {*wrong, *[i for i in order if i not in wrong][: max(0, count - len(wrong))]}
-
-
-def scores(values: Sequence[float]) -> dict[str, float | None]:
-    """A solution's score from its steps' values: their product, their least, and the mean logarithm.
-
-    The product punishes long solutions; the other two do not.
-    """
-    mean_log = sum(map(math.log, values)) / len(values) if values and min(values) > 0 else None
-    return {"score": float(math.prod(values)), "score_min": min(values, default=1.0), "score_mean_log": mean_log}
 
 
 @recipe(
@@ -137,11 +115,13 @@ async def step_labels(
     done = iter(rated)
     for solution in (s if s.reason else next(done) for s in graded):
         text = solution.reply.text.strip()
+        known = solution_scores(solution.values)
         columns: dict[str, Any] = {
             **row, "completion": text, "completions": solution_steps(text)[: len(solution.labels)],
             "labels": list(solution.labels), "values": list(solution.values), "outcome": solution.outcome.passed,
             "first_error": solution.labels.index(-1) if -1 in solution.labels else None,
-            **scores(solution.values), "convincing": solution.convincing,
+            "score": known["product"], "score_min": known["min"], "score_mean_log": known["mean_log"],
+            "convincing": solution.convincing,
         }  # fmt: skip
         made = ctx.make(columns, of=row, by=[*solution.by, solution.reply], verdicts=[solution.outcome])
         if solution.reason:

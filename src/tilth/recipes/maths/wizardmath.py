@@ -24,7 +24,7 @@ from tilth.errors import UsageError, did_you_mean
 from tilth.models.base import Reply
 from tilth.recipes.asked import fault
 from tilth.recipes.maths.rejection_sampling import SOLVE
-from tilth.recipes.maths.solving import Solved, is_final, solution_steps, solve_by_vote
+from tilth.recipes.maths.solving import Solved, solution_steps, solve_by_vote
 from tilth.recipes.prompt import Prompt
 from tilth.recipes.recipe import Candidate, Context, recipe
 from tilth.rows.row import Row
@@ -33,6 +33,7 @@ from tilth.verify.numbers import tokens
 from tilth.verify.parse import final_order, numbered_items
 from tilth.verify.replies import is_refusal
 from tilth.verify.steps import equations
+from tilth.verify.stepwise import is_final
 
 TURNS = 8
 """Turns of evolution (Luo et al. 2023, section 2.2: 15 K problems become 96 K; recalled)."""
