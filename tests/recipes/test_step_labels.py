@@ -15,9 +15,9 @@ from tilth.models.base import Reply, Request
 from tilth.models.doubles import FunctionModel, hash_key, hash_uniform
 from tilth.recipes.maths.step_labels import Solution, chosen, step_labels
 from tilth.rows.verdict import FAIL, PASS, Verdict
+from tilth.verify.stepwise import solution_scores
 
 STEPS = 4
-from tilth.verify.stepwise import solution_scores
 
 
 def problem(n: int) -> str:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tilth.verify.parse import (
     fenced_blocks,
     fenced_code,
+    final_order,
     final_score,
     json_value,
     label,
@@ -227,3 +228,21 @@ def test_code_is_taken_from_closed_fences_only():
     assert fenced_code("````md\n```python\ninner\n```\n````") == "```python\ninner\n```"
     assert fenced_code("no fence") is None
     assert [b.closed for b in fenced_blocks("```\na\n```\n```\nb")] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "order"),
+    [
+        ("2 > 1 > 3", 3, [1, 0, 2]),
+        ("Reasons.\n**Ranking: 2, 1, 3**", 3, [1, 0, 2]),
+        ("Ranking: c > A > B", "ABC", [2, 0, 1]),
+        ("[B] > [A]", "AB", [1, 0]),
+        ("2 > 1", 3, None),
+        ("2 > 1 > 1", 3, None),
+        ("2 is better than 1", 2, None),
+        ("2 > 1 > 3\nas I said", 3, None),
+        ("", 2, None),
+    ],
+)
+def test_a_ranking_names_each_thing_once_on_the_last_line(text, names, order):
+    assert final_order(text, names) == order
