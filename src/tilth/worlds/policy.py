@@ -133,7 +133,7 @@ class InventedPolicy:
             skill is the style, the category is the rule or ``allowed``.
 
         Raises:
-            UsageError: a knob is unknown or wrong, or there are not so many requests (972 in all).
+            UsageError: a knob is unknown or wrong, or there are not so many requests (1,944 in all).
         """
         settings, rng = read_knobs(Knobs, self.id, knobs), Random(f"{self.id}:{seed}")
         left = _every(settings)

@@ -22,7 +22,7 @@ LAPSE: Mapping[str, Any] = {"max_steps": 60, "learning_rate": 5e-4, "warmup_step
 LAPSED = 0.7
 """Share of wrong replies in the second pass."""
 SIZES = {"test": 200, "know": 400, "real": 50}
-"""Requests held out, known to the start, and with true preferences; what is left of 972 is the synthetic pool."""
+"""Requests held out, known to the start, and with true preferences; what is left of 1,944 is the synthetic pool."""
 
 
 @dataclass(frozen=True, slots=True)
