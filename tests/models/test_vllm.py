@@ -61,3 +61,25 @@ def test_waiting_requests_go_to_the_engine_as_one_batch(monkeypatch: pytest.Monk
     assert a[0].text.startswith("a ") and a[0].reasoning == "hm" and a[0].text != a[1].text
     assert (a[0].usage.input, a[1].usage.input) == (3, 0)
     assert asyncio.run(go())[0][1].text == a[1].text
+
+
+def test_a_schema_is_enforced_by_the_engine_where_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+
+    class Engine(FakeLLM):
+        def chat(self, messages: Any, params: Any, use_tqdm: bool = True, tools: Any = None) -> list[Any]:
+            given.append((messages[0][-1]["content"], getattr(params[0], "structured_outputs", None)))
+            return super().chat(messages, params, use_tqdm, tools)
+
+    module, settings = ModuleType("vllm"), ModuleType("vllm.sampling_params")
+    module.LLM, module.SamplingParams = Engine, SimpleNamespace  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "vllm", module)
+    monkeypatch.setattr("tilth.models.vllm.find_spec", lambda name: name)
+    schema = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}
+    request = Request(messages=({"role": "user", "content": "a"},), schema=schema)
+    asyncio.run(open_model("vllm:org/m").send(request))
+    settings.StructuredOutputsParams = SimpleNamespace  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "vllm.sampling_params", settings)
+    asyncio.run(open_model("vllm:org/m").send(request))
+    assert [structure and structure.json for _, structure in given] == [None, schema]
+    assert all("ok" in prompt for prompt, _ in given)

@@ -126,6 +126,7 @@ class VllmModel:
         seed = int.from_bytes(hash_key("vllm", request_key(request), draw, given.get("seed") or 0)[:4], "big")
         found = {name: given[name] for name in PASSED if given.get(name) is not None}
         found |= {"n": 1, "seed": seed, "max_tokens": given.get("max_tokens") or self.max_tokens}
+        found |= _structure(request.schema) if request.schema is not None else {}
         return found | ({"logprobs": 1} if given.get("logprobs") else {})
 
     def _reply(self, out: Any, request: Request, draw: int) -> Reply:
@@ -140,6 +141,15 @@ class VllmModel:
         finish = choice.finish_reason or "stop"
         reply = Reply(answer or "", finish, usage, scores, (), reasoning, model=self.identity)
         return with_parsed(reply, request.schema)
+
+
+def _structure(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The setting that holds the engine to a schema; none where vLLM is older than 0.12, which goes by the prompt alone."""
+    try:
+        from vllm.sampling_params import StructuredOutputsParams
+    except ImportError:
+        return {}
+    return {"structured_outputs": StructuredOutputsParams(json=dict(schema))}
 
 
 def _is_raw(request: Request) -> bool:
