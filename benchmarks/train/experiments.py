@@ -1,6 +1,7 @@
 """The table of an experiment's result rows: mean over seeds with its interval, and the paired difference from the first arm.
 
 python benchmarks/train/experiments.py runs/verified-or-not [--columns wrong_share,synthetic] [--last]
+    [--where world=rare-wordings] [--against random]
 """
 
 from __future__ import annotations
@@ -21,16 +22,28 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="run folder of an experiment")
     parser.add_argument("--columns", default="", help="further columns, averaged over seeds")
     parser.add_argument("--last", action="store_true", help="the last round of each arm alone")
+    parser.add_argument("--where", default="", metavar="COLUMN=VALUE", help="rows with this value alone")
+    parser.add_argument("--against", default="", metavar="ARM", help="compare with this arm instead of the first")
     args = parser.parse_args()
     rows = pl.read_parquet(args.folder / "data" / "kept" / "*.parquet").to_dicts()
+    if args.where:
+        column, _, value = args.where.partition("=")
+        rows = [row for row in rows if str(row[column]) == value]
     columns = [c for c in args.columns.split(",") if c]
     groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for row in rows:
         groups.setdefault((row["arm"], int(row.get("round") or 0)), []).append(row)
     rounds = max(r for _, r in groups)
     shown = {k: v for k, v in groups.items() if not args.last or k[1] == rounds}
-    base = next(iter(shown.values()))
-    heads = ["arm", *(["round"] if rounds else []), "score over seeds", "minus first [95 %]", "seeds won", *columns]
+    base = next((found for (arm, _), found in shown.items() if arm == args.against), next(iter(shown.values())))
+    heads = [
+        "arm",
+        *(["round"] if rounds else []),
+        "score over seeds",
+        f"minus {args.against or 'first'} [95 %]",
+        "seeds won",
+        *columns,
+    ]
     print("| " + " | ".join(heads) + " |")
     print("|" + "---|" * len(heads))
     for (arm, number), found in shown.items():
