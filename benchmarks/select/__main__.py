@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 def main() -> None:
     """Run them one after the other."""
     import grams
+    import incremental
     import near
     import novelty
     import semantic
@@ -32,6 +33,7 @@ def main() -> None:
     near.main(["--sizes", sizes, *(["--peers", args.peers] if args.peers else [])])
     novelty.main(["--rows", "100", "--stream", "5000"] if args.quick else [])
     grams.main(["--megabytes", "20" if args.quick else "1000"])
+    incremental.main(["--pool", "5000" if args.quick else "1000000", "--batch", "500" if args.quick else "10000"])
     semantic.main(["--rows", "5000" if args.quick else "1000000"])
     # a process of its own: a child's peak memory is never below what its parent held when it started
     script = str(Path(__file__).with_name("command.py"))

@@ -30,6 +30,9 @@ def main(arguments: list[str] | None = None) -> None:
     pool, rest = rows[: args.pool], rows[args.pool :]
     steps = Steps(exact=True, near="0.7")
     with tempfile.TemporaryDirectory() as folder:
+        PoolIndex(f"{folder}/warm", steps).add_pool(pool[:100])
+        PoolIndex(f"{folder}/warm", steps).relevant(pool[:100])
+    with tempfile.TemporaryDirectory() as folder:
         start, used = time.perf_counter(), time.process_time()
         PoolIndex(folder, steps).add_pool(pool)
         size = sum(path.stat().st_size for path in Path(folder).rglob("*.npy")) / 2**20

@@ -1,17 +1,23 @@
 from __future__ import annotations
 
+import importlib.util
 import json
 import threading
 from collections.abc import Iterator
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any, ClassVar
+from urllib.error import HTTPError
 
 import numpy as np
 import pytest
 
+from tilth.cli.main import main
 from tilth.errors import EndpointError, InputError, UsageError
 from tilth.rows import Row
 from tilth.select import Steps, open_embedder, select_rows
+from tilth.select.embed_models import MINILM_PACKAGE
 
 
 class Embeddings(BaseHTTPRequestHandler):
@@ -37,7 +43,7 @@ class Embeddings(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setattr("tilth.select.embed.PAUSE", 0.01)
+    monkeypatch.setattr("tilth.select.embed_models.PAUSE", 0.01)
     server = HTTPServer(("127.0.0.1", 0), Embeddings)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -82,3 +88,59 @@ def test_a_missing_package_is_named() -> None:
     except ImportError:
         with pytest.raises(UsageError, match="sentence-transformers is not installed"):
             open_embedder("st:all-MiniLM-L6-v2").embed(["a"])
+
+
+def test_what_an_endpoint_has_answered_is_not_asked_again(url: str, tmp_path: Path) -> None:
+    record, spec = tmp_path / "run" / "embeddings.db", f"{url}#small"
+    first = open_embedder(spec, record).embed(["banana", "kiwi", "banana"])
+    assert [call["input"] for call in Embeddings.seen] == [["banana", "kiwi"]]
+    again = open_embedder(spec, record).embed(["kiwi", "banana"])
+    assert len(Embeddings.seen) == 1
+    assert np.array_equal(again, first[[1, 0]])
+    open_embedder(spec, record).embed(["kiwi", "plum"])
+    assert Embeddings.seen[1]["input"] == ["plum"]
+    open_embedder(f"{url}#large", record).embed(["kiwi"])
+    assert Embeddings.seen[2]["model"] == "large"
+
+
+def test_a_second_selection_into_the_same_folder_asks_nothing(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps({"text": t}) + "\n" for t in ("banana", "kiwi", "ananas", "banana")))
+    asked = ["select", str(path), "--semantic", "0.999", "--set", f"embed={url}#small", "--out", f"{tmp_path}/out"]
+    for _ in range(2):
+        assert main(asked) == 0
+        assert len(Embeddings.seen) == 1
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["kept"] == 2
+
+
+def test_the_key_of_openai_goes_to_no_other_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    monkeypatch.delenv("TILTH_API_KEY", raising=False)
+    sent: list[dict[str, str]] = []
+
+    def refuse(request: Any, timeout: float) -> None:
+        sent.append(dict(request.headers))
+        raise HTTPError(request.full_url, 401, "no", Message(), None)
+
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    with pytest.raises(EndpointError, match="401"):
+        open_embedder("https://embeddings.example.org/v1#small").embed(["a"])
+    assert "Authorization" not in sent[0]
+
+
+def test_minilm_gives_like_vectors_to_like_texts_or_says_what_is_missing() -> None:
+    missing = [name for name in (MINILM_PACKAGE, "torch", "transformers") if importlib.util.find_spec(name) is None]
+    if missing:
+        with pytest.raises(UsageError, match=r"not installed|needs torch"):
+            open_embedder("minilm").embed(["a"])
+        return
+    texts = ["A cat sits on the mat.", "A kitten is sitting on a rug.", "Interest rates rose again.", ""]
+    vectors = open_embedder("minilm").embed(texts)
+    assert vectors.shape == (4, 384)
+    cosines = vectors @ vectors.T
+    assert cosines[0, 1] > 0.5 > cosines[0, 2] + 0.3
+    assert not vectors[3].any()
+    alone = open_embedder("minilm").embed(texts[:1])
+    assert np.allclose(alone[0], vectors[0], atol=1e-5)

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--grid", metavar="A,B,..", help="coverage of the combinations of these columns")
     parser.add_argument("--before", metavar="F", help="an earlier round: what has been lost of its tail")
     parser.add_argument(
-        "--embed", metavar="SPEC", help="spread of embeddings: hashed, column:NAME, st:NAME, URL#MODEL, openai:MODEL"
+        "--embed", metavar="SPEC", help="spread of embeddings: hashed, minilm, column:NAME, st:NAME, URL#MODEL, openai:MODEL"
     )
     parser.add_argument("--map", action="append", default=[], metavar="NEW=OLD", help="read column OLD as NEW")
     add_json(parser)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 HELP = "remove duplicates, copies of benchmarks and poor rows; balance; choose a subset"
 EXAMPLE = """tilth select answers.jsonl --exact --near 0.7 --decontaminate test.jsonl --out runs/pruned
   tilth select answers.jsonl --quality heuristics,language=en --semantic 0.95 --balance label"""
+EMBEDDINGS = "embeddings.db"
+"""Journal in the run folder: what an embeddings endpoint has answered."""
 SETTINGS = {
     "keep": "who survives a group of duplicates: first, longest, best:COLUMN; hard, easy (semantic)",
     "pool": "a file or run of rows that are there already: rows like them are dropped too",
@@ -38,7 +40,7 @@ SETTINGS = {
     "cosine": "cosine of embeddings with a benchmark text from which --decontaminate drops, such as 0.9",
     "columns": "columns of the benchmarks to compare with, such as question or [question, answer]",
     "gate": "drop, or report: contaminated rows stay, and export refuses",
-    "embed": "who embeds: hashed, column:NAME, st:NAME, http://host:port/v1#MODEL, openai:MODEL",
+    "embed": "who embeds: hashed, minilm, column:NAME, st:NAME, http://host:port/v1#MODEL, openai:MODEL",
     "clusters": "clusters of --semantic (1 compares all pairs)",
     "probes": "clusters that a row is compared in (2)",
     "pii": "scrub: replace mail addresses, numbers and keys in all columns by their kind",
@@ -106,6 +108,7 @@ def run(args: argparse.Namespace) -> int:
     """Prune and write the run folder."""
     from tilth.cli.common import parse_settings, print_json, say
     from tilth.engine.table import default_out, write_table_run
+    from tilth.rows.folder import RunFolder
     from tilth.rows.read import parse_map, read_rows
 
     start = time.perf_counter()
@@ -113,19 +116,21 @@ def run(args: argparse.Namespace) -> int:
     flags = ("decontaminate", "quality", "exact", "novelty", "near", "semantic", "balance")
     if all(getattr(args, name) in (None, False) for name in flags) and "pii" not in settings:
         raise UsageError("nothing to select by", todo="name at least one of --" + ", --".join(flags))
-    steps = _steps(args, settings)
-    columns = parse_map(args.map)
+    asked: dict[str, Any] = {
+        name: value for name in (*flags, "on") if (value := getattr(args, name)) not in (None, False)
+    }
+    asked |= settings
     source = Path(args.file)
+    out = Path(args.out) if args.out else default_out("select", source, asked)
+    steps = _steps(args, settings, str(out / EMBEDDINGS))
+    if steps.embed.partition(":")[0] in ("http", "https", "openai"):
+        RunFolder(out).create()
+    columns = parse_map(args.map)
     pool = read_rows(str(settings["pool"]), columns) if "pool" in settings else []
     index = _index(str(settings["index"]), steps, pool) if "index" in settings else None
     known = len(pool) if index is None else len(index)
     with _partitions(args.engine, args.partitions) as partitions:
         found, scrubbed = _select(source, columns, steps, pool if index is None else index, partitions, settings)
-    asked: dict[str, Any] = {
-        name: value for name in (*flags, "on") if (value := getattr(args, name)) not in (None, False)
-    }
-    asked |= settings
-    out = Path(args.out) if args.out else default_out("select", source, asked)
     extra: dict[str, Any] = {
         "selection": {"steps": found.steps, "on": args.on, "keep": steps.keep, "examples": found.examples}
     }
@@ -174,17 +179,17 @@ def _settings(settings: dict[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def _steps(args: argparse.Namespace, settings: dict[str, Any]) -> Steps:
+def _steps(args: argparse.Namespace, settings: dict[str, Any], record: str) -> Steps:
     from tilth.select import Steps
     from tilth.select.spelling import balance_filter, quality_filters
 
     embed = str(settings.get("embed", "hashed"))
-    quality, subset = quality_filters(args.quality or "", settings, embed)
+    quality, subset = quality_filters(args.quality or "", settings, embed, record)
     if args.balance is not None:
         subset.append(balance_filter(args.balance, settings))
     gigabytes = settings.get("memory_gb")
     return Steps(
-        decontaminate=_gate(args.decontaminate, settings) if args.decontaminate else None,
+        decontaminate=_gate(args.decontaminate, settings, record) if args.decontaminate else None,
         quality=tuple(quality),
         exact=args.exact,
         novelty=None if args.novelty is None else _novelty(args.novelty),
@@ -197,6 +202,7 @@ def _steps(args: argparse.Namespace, settings: dict[str, Any]) -> Steps:
         shingle=str(settings.get("shingle", "word-3")),
         memory=None if gigabytes is None else _number("--set memory_gb", gigabytes) * 2**30,
         embed=embed,
+        record=record,
         clusters=_whole("clusters", settings.get("clusters")),
         probes=_whole("probes", settings.get("probes", 2)) or 2,
         seed=_whole("seed", settings.get("seed", 0)) or 0,
@@ -311,7 +317,7 @@ def _novelty(text: str) -> float:
     return _number("--novelty", value)
 
 
-def _gate(paths: list[str], settings: dict[str, Any]) -> Decontaminator:
+def _gate(paths: list[str], settings: dict[str, Any], record: str) -> Decontaminator:
     from tilth.select import Benchmark, Decontaminator, open_embedder
 
     lengths = settings.get("ngram", 13)
@@ -328,7 +334,7 @@ def _gate(paths: list[str], settings: dict[str, Any]) -> Decontaminator:
         fuzzy=None if fuzzy is None else str(fuzzy),
         masked=_whole("masked", settings.get("masked")),
         rouge=None if rouge is None else _number("--set rouge", rouge),
-        embedder=open_embedder(str(settings.get("embed", "hashed"))) if "cosine" in settings else None,
+        embedder=open_embedder(str(settings.get("embed", "hashed")), record) if "cosine" in settings else None,
         cosine=_number("--set cosine", settings.get("cosine", 0.9)),
     )
 

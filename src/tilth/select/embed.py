@@ -6,15 +6,15 @@ know what the vectors are for.
 
 from __future__ import annotations
 
-import os
 import zlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tilth.errors import EndpointError, InputError, UsageError
+from tilth.errors import InputError, UsageError
 from tilth.select.words import words
 
 Vectors = NDArray[np.float32]
@@ -22,11 +22,8 @@ FEATURES = 1 << 16
 DIMENSIONS = 256
 SAMPLE = 20_000
 """Texts from which the directions of the decomposition are learnt; all texts are projected on them."""
-BATCH = 256
-PAUSE = 0.5
-"""Seconds before a failed request is sent again; doubled each time."""
 _BLOCK = 1024
-SPECS = "hashed, column:NAME, st:NAME (sentence-transformers), http://host:port/v1#MODEL, openai:MODEL"
+SPECS = "hashed, minilm, column:NAME, st:NAME (sentence-transformers), http://host:port/v1#MODEL, openai:MODEL"
 
 
 class Embedder(Protocol):
@@ -43,27 +40,29 @@ class Embedder(Protocol):
         ...
 
 
-def open_embedder(spec: str = "hashed") -> Embedder:
+def open_embedder(spec: str = "hashed", record: str | Path | None = None) -> Embedder:
     """An embedder by its spelling.
 
     Args:
-        spec: ``hashed``; ``st:NAME`` (a sentence-transformers model or folder); ``http://host:port/v1#MODEL`` or
-            ``openai:MODEL`` (an embeddings endpoint; OPENAI_BASE_URL and OPENAI_API_KEY are honoured). ``column:NAME``
-            is read by the steps themselves.
+        spec: ``hashed``; ``minilm`` (all-MiniLM-L6-v2 from its wheel, offline); ``st:NAME`` (a sentence-transformers model
+            or folder); ``http://host:port/v1#MODEL`` or ``openai:MODEL`` (an embeddings endpoint; OPENAI_BASE_URL and
+            OPENAI_API_KEY are honoured). ``column:NAME`` is read by the steps themselves.
+        record: a file in which an endpoint's answers are kept, so that a second run asks nothing.
 
     Raises:
         UsageError: no such kind.
     """
+    from tilth.select.embed_models import Endpoint, MiniLM, SentenceTransformers
+
     kind, _, name = spec.partition(":")
     if spec == "hashed":
         return Hashed()
+    if spec == "minilm":
+        return MiniLM()
     if kind == "st" and name:
         return SentenceTransformers(name)
-    if kind in ("http", "https") and "#" in name:
-        url, _, model = spec.partition("#")
-        return Endpoint(url, model)
-    if kind == "openai" and name:
-        return Endpoint(os.environ.get("OPENAI_BASE_URL", "https://api.openai.com/v1"), name)
+    if (kind in ("http", "https") and "#" in name) or (kind == "openai" and name):
+        return Endpoint(spec, record=record)
     raise UsageError(f"no embedder is called '{spec}'", todo=f"use one of: {SPECS}")
 
 
@@ -162,81 +161,6 @@ def _turned(sample: list[Any], dense: Vectors, width: int) -> Vectors:
     for (columns, values), row in zip(sample, dense, strict=True):
         out[columns] += values[:, None] * row
     return out
-
-
-class SentenceTransformers:
-    """A sentence-transformers model or folder (the user's own install).
-
-    Raises:
-        UsageError: the package is not installed, when it first embeds.
-    """
-
-    def __init__(self, name: str) -> None:
-        self.identity, self._name = f"st:{name}", name
-
-    def embed(self, texts: Sequence[str]) -> Vectors:
-        """See `Embedder`."""
-        try:
-            from sentence_transformers import SentenceTransformer
-        except ImportError as error:
-            todo = "pip install sentence-transformers, or use the embedder 'hashed'"
-            raise UsageError("sentence-transformers is not installed", todo=todo) from error
-        return unit_rows(SentenceTransformer(self._name).encode(list(texts), show_progress_bar=False))
-
-
-class Endpoint:
-    """An OpenAI-compatible embeddings endpoint.
-
-    Args:
-        url: base URL, such as ``http://localhost:8000/v1``.
-        model: name sent.
-        timeout: seconds a request.
-        tries: requests a batch at most.
-    """
-
-    def __init__(self, url: str, model: str, *, timeout: float = 120, tries: int = 4) -> None:
-        self.identity = f"{url}#{model}"
-        self._url, self._model, self._timeout, self._tries = url.rstrip("/"), model, timeout, tries
-
-    def embed(self, texts: Sequence[str]) -> Vectors:
-        """See `Embedder`.
-
-        Raises:
-            EndpointError: it is down, refuses, or answers with other than one vector a text.
-        """
-        parts = [self._ask(list(texts[start : start + BATCH])) for start in range(0, len(texts), BATCH)]
-        if len({part.shape[1] for part in parts}) > 1:
-            raise EndpointError("the vectors differ in length", where=self.identity, todo="check the model")
-        return unit_rows(np.concatenate(parts)) if parts else np.zeros((0, 1), dtype=np.float32)
-
-    def _ask(self, texts: list[str]) -> Vectors:
-        import time
-        import urllib.error
-        import urllib.request
-
-        import orjson
-
-        # many servers refuse an empty string
-        body = orjson.dumps({"model": self._model, "input": [text or " " for text in texts]})
-        headers = {"Content-Type": "application/json"}
-        if key := os.environ.get("OPENAI_API_KEY"):
-            headers["Authorization"] = f"Bearer {key}"
-        for attempt in range(self._tries):
-            request = urllib.request.Request(f"{self._url}/embeddings", data=body, headers=headers)
-            try:
-                with urllib.request.urlopen(request, timeout=self._timeout) as answer:
-                    data = sorted(orjson.loads(answer.read())["data"], key=lambda item: int(item["index"]))
-                found = np.array([item["embedding"] for item in data], dtype=np.float32)
-                if found.ndim != 2 or len(found) != len(texts):
-                    raise ValueError(f"{len(data)} vectors for {len(texts)} texts")
-                return found
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                status = error.code if isinstance(error, urllib.error.HTTPError) else 0
-                if attempt + 1 == self._tries or status in (400, 401, 403, 404):
-                    todo = "check the URL, the model's name and OPENAI_API_KEY"
-                    raise EndpointError(f"no embeddings ({error})", where=self.identity, todo=todo) from error
-                time.sleep(PAUSE * 2**attempt)
-        raise AssertionError("unreachable")
 
 
 def column_vectors(rows: Sequence[Any], name: str) -> Vectors:

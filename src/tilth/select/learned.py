@@ -19,6 +19,7 @@ class Classifier:
     kind: str = "linear"
     share: float = 0.5
     embed: str = "hashed"
+    record: str | None = None
     step: str = "quality"
     alone: bool = False
     name: str = "classifier"
@@ -33,7 +34,7 @@ class Classifier:
         from tilth.select.classify import score_texts
         from tilth.select.embed import open_embedder
 
-        embedder = open_embedder(self.embed) if self.kind == "forest" else None
+        embedder = open_embedder(self.embed, self.record) if self.kind == "forest" else None
         found = score_texts(
             given.texts, self.texts, self.labels, kind=self.kind, embedder=embedder, share=self.share, seed=given.seed
         )

@@ -26,7 +26,7 @@ from tilth.select.kernels import Bytes, Ids, Ints, Keys
 from tilth.select.near import near_groups
 from tilth.select.partition import Sets, hashed_shingles
 from tilth.select.selection import Steps, texts_of
-from tilth.select.set_kernels import mark_like
+from tilth.select.set_kernels import in_prefix, mark_like
 from tilth.select.steps import shingle_of
 from tilth.select.words import digest, exact_threshold, porter, rouge_tokens
 
@@ -149,9 +149,13 @@ class PoolIndex:
         at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
         places = np.where(keys[at] == wanted, at, -1)[back].astype(np.int64)
         least, factor, share = self._bounds(kind, np.diff(starts))
+        # in the segment's own order, in which an element that it does not hold comes first
+        rarity = np.where(places < 0, 0, self._open(name, f"{kind}_frequency")[places])
+        key_starts, key_sets = (self._open(name, f"{kind}_{part}") for part in ("key_starts", "sets"))
+        known, known_starts = (self._open(name, f"{kind}_{part}") for part in ("elements", "starts"))
         mark_like(
-            elements, starts, places, least, self._open(name, f"{kind}_key_starts"), self._open(name, f"{kind}_sets"),
-            self._open(name, f"{kind}_elements"), self._open(name, f"{kind}_starts"), factor, share, marked,
+            elements, starts, places, in_prefix(starts, rarity, least), key_starts, key_sets, known, known_starts, factor,
+            share, marked,
         )  # fmt: skip
 
     def _bounds(self, kind: str, sizes: Ints) -> tuple[Ints, float, float]:
@@ -179,8 +183,10 @@ class PoolIndex:
         start = 0
         for name in self._segments:
             count = len(self._open(name, "roots"))
-            for i in chosen[(chosen >= start) & (chosen < start + count)] - start:
-                text, id = (_piece(self._open(name, n), self._open(name, f"{n}_ends"), int(i)) for n in ("text", "id"))
+            own = (chosen[(chosen >= start) & (chosen < start + count)] - start).tolist()
+            data = [(self._open(name, n), self._open(name, f"{n}_ends")) for n in ("text", "id")] if own else []
+            for i in own:
+                text, id = (_piece(values, ends, i) for values, ends in data)
                 yield Row({**extra, self._steps.on or "text": text}, id)
             start += count
 
@@ -206,8 +212,11 @@ class PoolIndex:
         for name, array in arrays.items():
             np.save(fresh / f"{name}.npy", array)
         for kind in self._about["kinds"]:
-            keys, key_starts, sets = _postings(arrays, kind)
+            starts = arrays[f"{kind}_starts"]
+            least, _, _ = self._bounds(kind, np.diff(starts))
+            keys, frequency, key_starts, sets = _postings(arrays[f"{kind}_elements"], starts, least)
             np.save(fresh / f"{kind}_keys.npy", keys)
+            np.save(fresh / f"{kind}_frequency.npy", frequency)
             np.save(fresh / f"{kind}_key_starts.npy", key_starts)
             np.save(fresh / f"{kind}_sets.npy", sets)
         gone = [name for name in self._segments if name not in before]
@@ -271,13 +280,14 @@ def _occurrences(texts: Sequence[str], stemmer: bool) -> Sets:
     return np.array(flat, dtype=np.uint64), starts
 
 
-def _postings(arrays: Mapping[str, NDArray[Any]], kind: str) -> tuple[Keys, Ints, Ids]:
-    """The different elements, ascending; n + 1 starts; and the sets that hold each."""
-    elements, starts = arrays[f"{kind}_elements"], arrays[f"{kind}_starts"]
-    owner = np.repeat(np.arange(len(starts) - 1, dtype=np.int32), np.diff(starts))
-    order = np.argsort(elements, kind="stable")
-    keys, first = np.unique(elements[order], return_index=True)
-    return keys, np.append(first, len(elements)).astype(np.int64), owner[order]
+def _postings(elements: Keys, starts: Ints, least: Ints) -> tuple[Keys, Ids, Ints, Ids]:
+    """The different elements, ascending; how many sets hold each; n + 1 starts; sets that hold each in their prefix."""
+    keys, places, frequency = np.unique(elements, return_inverse=True, return_counts=True)
+    chosen = np.flatnonzero(in_prefix(starts, frequency[places], least))
+    owner = np.repeat(np.arange(len(starts) - 1, dtype=np.int32), np.diff(starts))[chosen]
+    at = places[chosen]
+    key_starts = np.concatenate(([0], np.cumsum(np.bincount(at, minlength=len(keys))))).astype(np.int64)
+    return keys, frequency.astype(np.int32), key_starts, owner[np.argsort(at, kind="stable")]
 
 
 def _piece(data: Bytes, ends: Ints, i: int) -> str:

@@ -39,6 +39,7 @@ class Steps:
         shingle: unit and length for near, such as ``word-3`` or ``char-5``.
         memory: bytes that near may take by estimate before MinHash bands prune; None for the default.
         embed: the embedder's spelling, see `tilth.select.embed`.
+        record: a file that keeps an embedding endpoint's answers, so that a second run asks nothing.
         clusters, probes: see `tilth.select.semantic`.
         seed: of clusters, samples and draws.
         report_only: whether contaminated rows stay and are only reported (the gate is then not passed).
@@ -57,6 +58,7 @@ class Steps:
     shingle: str = "word-3"
     memory: float | None = None
     embed: str = "hashed"
+    record: str | None = None
     clusters: int | None = None
     probes: int = 2
     seed: int = 0

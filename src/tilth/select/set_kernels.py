@@ -106,8 +106,20 @@ def take_sets(elements: Keys, starts: Ints, chosen: Ints) -> tuple[Keys, Ints]:
 
 
 @jit
+def in_prefix(starts: Ints, rarity: Ints, least: Ints) -> NDArray[np.bool_]:
+    """Which elements are among the first ``size - least + 1`` of their set, those with the lowest rarity first."""
+    out = np.zeros(len(rarity), dtype=np.bool_)
+    for s in range(len(starts) - 1):
+        size = starts[s + 1] - starts[s]
+        order = np.argsort(rarity[starts[s] : starts[s + 1]], kind="mergesort")
+        for k in order[: max(0, size - least[s] + 1)]:
+            out[starts[s] + k] = True
+    return out
+
+
+@jit
 def mark_like(
-    elements: Keys, starts: Ints, places: Ints, least: Ints, key_starts: Ints, key_sets: Ids, known: Keys,
+    elements: Keys, starts: Ints, places: Ints, chosen: NDArray[np.bool_], key_starts: Ints, key_sets: Ids, known: Keys,
     known_starts: Ints, factor: float, share: float, marked: NDArray[np.bool_],
 ) -> None:  # fmt: skip
     """Mark the known sets that are like any of the given ones: ``factor * common >= share * (size + size)``.
@@ -115,8 +127,8 @@ def mark_like(
     Args:
         elements, starts: the given sets, ascending hashes end to end.
         places: where each element stands among the keys of the known sets, -1 where none holds it.
-        least: for each given set the smallest overlap that can matter; it is looked up by its rarest elements alone.
-        key_starts, key_sets: for each key the known sets that hold it.
+        chosen: which elements are in the prefixes of their sets, see `in_prefix`; these alone are looked up.
+        key_starts, key_sets: for each key the known sets that hold it in their prefix.
         known, known_starts: the known sets.
         factor, share: see above.
         marked: by known set; changed in place.
@@ -124,14 +136,9 @@ def mark_like(
     stamp = np.full(len(known_starts) - 1, -1, dtype=np.int64)
     for s in range(len(starts) - 1):
         size = starts[s + 1] - starts[s]
-        held = np.empty(size, dtype=np.int64)
         for k in range(size):
             place = places[starts[s] + k]
-            held[k] = key_starts[place + 1] - key_starts[place] if place >= 0 else 0
-        order = np.argsort(held, kind="mergesort")
-        for k in order[: max(0, size - least[s] + 1)]:
-            place = places[starts[s] + k]
-            if place < 0:
+            if place < 0 or not chosen[starts[s] + k]:
                 continue
             for p in range(key_starts[place], key_starts[place + 1]):
                 other = key_sets[p]

@@ -29,7 +29,7 @@ SETTINGS = {
 
 
 def quality_filters(
-    spelling: str, settings: Mapping[str, Any], embed: str = "hashed"
+    spelling: str, settings: Mapping[str, Any], embed: str = "hashed", record: str | None = None
 ) -> tuple[list[Filter], list[Filter]]:
     """Filters of single rows, and those that choose a subset.
 
@@ -38,7 +38,7 @@ def quality_filters(
             ``language=en+de``, ``classifier=FILE``, ``ppl=hf:PATH``, ``ifd=hf:PATH``, ``k-center=N``, ``facility=N``,
             ``deita=N``, ``top=N``.
         settings: see `SETTINGS`, and the limits of `tilth.select.quality`.
-        embed: the embedder's spelling.
+        embed, record: the embedder's spelling, and where an endpoint's answers are kept.
 
     Raises:
         UsageError: a part is not known, or lacks its value.
@@ -60,7 +60,7 @@ def quality_filters(
         elif name == "language":
             single.append(Language(tuple(value.split("+"))))
         elif name == "classifier":
-            single.append(_classifier(value, settings, embed))
+            single.append(_classifier(value, settings, embed, record))
         elif name in ("ppl", "ifd"):
             low, high = _number("low", settings.get("low", 0)), _number("high", settings.get("high", float("inf")))
             single.append(ModelScore(name, value, low, high, _share(settings, 1.0)))
@@ -97,7 +97,7 @@ def balance_filter(column: str, settings: Mapping[str, Any]) -> Balance:
     return Balance(column, quota, bins)
 
 
-def _classifier(path: str, settings: Mapping[str, Any], embed: str) -> Classifier:
+def _classifier(path: str, settings: Mapping[str, Any], embed: str, record: str | None) -> Classifier:
     column = str(settings.get("label", "label"))
     texts, labels = [], []
     for number, row in enumerate(read_rows(path), 1):
@@ -108,7 +108,7 @@ def _classifier(path: str, settings: Mapping[str, Any], embed: str) -> Classifie
         texts.append(text)
         labels.append(row[column])
     kind = str(settings.get("classifier", "linear"))
-    return Classifier(tuple(texts), tuple(labels), kind, _share(settings, 0.5), embed)
+    return Classifier(tuple(texts), tuple(labels), kind, _share(settings, 0.5), embed, record)
 
 
 def _share(settings: Mapping[str, Any], usual: float) -> float:

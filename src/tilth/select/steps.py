@@ -107,7 +107,7 @@ class _Run:
         kind, _, name = self.steps.embed.partition(":")
         if kind == "column" and name:
             return column_vectors(self.rows, name)
-        return open_embedder(self.steps.embed).embed(self.texts)
+        return open_embedder(self.steps.embed, self.steps.record).embed(self.texts)
 
     def verdict(self, i: int) -> Verdict | None:
         """The verdict on a row that was dropped or reported."""
