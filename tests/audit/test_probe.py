@@ -51,8 +51,27 @@ def test_a_mixture_recovers_the_classes_of_unlabelled_decisions() -> None:
     y = np.where(rng.random(600) < 0.5, 1.0, -1.0)
     rows = y[:, None] * [1.0, 2.0] + 0.5 * rng.standard_normal((600, 2))
     told = mixture(rows[:30], y[:30], rows[30:], np.ones(600))
-    assert ((told > 0.5) == (y[30:] > 0)).mean() > 0.99
-    assert np.allclose(mixture(rows[:5], np.ones(5), rows[5:9], np.ones(9)), 1.0)
+    assert told.shape == (600,) and ((told[30:] > 0) == (y[30:] > 0)).mean() > 0.99
+    assert (mixture(rows[:5], np.ones(5), rows[5:9], np.ones(9)) > 20).all()
+
+
+def test_the_interval_holds_the_accuracy_about_as_often_as_it_says_even_with_heavy_tails() -> None:
+    hits, count = 0, 40
+    arms = [Arm(*NONE, 4.0)] * 2
+    for seed in range(count):
+        rng = np.random.default_rng(seed)
+        y = np.where(rng.random(2240) < 0.5, 1.0, -1.0)
+        x = 1.5 * y[:, None] * np.eye(8)[0] + rng.standard_t(5, (2240, 8)) * 0.775
+        w, _ = train(x[:40], y[:40], arms[0])
+        found = probe(x[:40], y[:40], arms, x[40:240], draws=40, seed=seed).predicted
+        hits += found.lo <= float(((x[240:] @ w) * y[240:] > 0).mean()) <= found.hi
+    assert hits >= 34
+
+
+def test_rows_that_are_all_right_are_no_certainty() -> None:
+    x, y = world(30, 3, 6.0)
+    found = probe(x, y, [Arm(*NONE, 1.0)] * 2)
+    assert found.predicted.value == 1.0 and found.predicted.lo < 0.99
 
 
 def test_a_verifiers_curve_weighs_audited_rows_by_their_stratum() -> None:

@@ -70,9 +70,9 @@ def test_train_makes_a_model_that_evaluate_takes(
     assert json.loads(capsys.readouterr().out)["rows"] == 30
 
 
-def test_train_refuses_methods_of_later_and_misspelt_settings(data: Path, tmp_path: Path) -> None:
+def test_train_refuses_unknown_methods_and_misspelt_settings(data: Path, tmp_path: Path) -> None:
     words = [str(data), "--model", "nano", "--out", str(tmp_path / "m")]
-    with pytest.raises(UsageError, match="not built yet"):
-        call(train, *words, "--method", "reward")
+    with pytest.raises(UsageError, match="did you mean 'reward'"):
+        call(train, *words, "--method", "rewards")
     with pytest.raises(UsageError, match="did you mean 'max_steps'"):
         call(train, *words, "--method", "sft", "--set", "max_step=3")

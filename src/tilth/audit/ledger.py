@@ -34,10 +34,8 @@ def record_prediction(folder: str | Path, advice: Advice) -> str:
     return key
 
 
-def record_measured(
-    folder: str | Path, accuracy: float, real_only: float, key: str | None = None, **about: Any
-) -> None:
-    """Append a measured result, to the prediction `key` or to the latest one.
+def record_measured(folder: str | Path, accuracy: float, real_only: float, key: str | None = None, **about: Any) -> str:
+    """Append a measured result, to the prediction `key` or to the latest one; the same result is written once.
 
     Args:
         folder: the run folder.
@@ -45,17 +43,27 @@ def record_measured(
         key: of the prediction.
         about: plain JSON, such as seeds and test rows.
 
+    Returns:
+        The prediction's key.
+
     Raises:
         InputError: there is no such prediction.
         DiskError: the ledger cannot be written.
     """
-    predictions = [e for e in read_ledger(folder) if e.get("kind") == "prediction"]
+    entries = read_ledger(folder)
+    predictions = [e for e in entries if e.get("kind") == "prediction"]
     keys = [e["key"] for e in predictions]
     if not keys or (key is not None and key not in keys):
         what = f"no prediction '{key}'" if key else "no prediction"
         raise InputError(what, where=str(Path(folder) / NAME), todo="run `tilth advise` on the folder first")
-    entry = {"kind": "measured", "key": key or keys[-1], "at": _now(), "accuracy": accuracy, "real_only": real_only}
-    _append(Path(folder), {**entry, **about})
+    key = key or keys[-1]
+    entry = {"kind": "measured", "key": key, "accuracy": accuracy, "real_only": real_only, **about}
+    latest: dict[str, Any] = next(
+        (e for e in reversed(entries) if e.get("kind") == "measured" and e.get("key") == key), {}
+    )
+    if {k: v for k, v in latest.items() if k != "at"} != entry:
+        _append(Path(folder), {"kind": "measured", "key": key, "at": _now(), **entry})
+    return key
 
 
 def read_ledger(folder: str | Path) -> list[dict[str, Any]]:

@@ -33,6 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--unlabelled", type=Path, metavar="F", help="more real rows, without labels, for the probe")
     parser.add_argument("--calibration", action="store_true", help="list predictions beside measured results")
     parser.add_argument("--plot", type=Path, metavar="F", help="with --calibration: draw them to a .svg, .png or .pdf")
+    parser.add_argument(
+        "--measured", nargs=2, type=float, metavar=("WITH", "ALONE"),
+        help="record accuracies measured elsewhere, with the rows and on the real ones alone, beside the latest prediction",
+    )  # fmt: skip
     add_json(parser)
 
 
@@ -44,6 +48,8 @@ def run(args: argparse.Namespace) -> int:
     folder = RunFolder(args.dir).require()
     if args.calibration:
         return _calibration(folder, args.json, args.plot)
+    if args.measured is not None:
+        return _measured(folder, *args.measured)
     if args.plot is not None:
         raise UsageError("--plot without --calibration", todo="add --calibration")
     if args.real is None:
@@ -210,6 +216,17 @@ def _cost(folder: Any, rates: Any) -> dict[str, float | None]:
         spent = orjson.loads(folder.summary.read_bytes()).get("cost_usd")
     each = spent / valid if isinstance(spent, int | float) and valid > 0 else None
     return {"usd": spent, "valid_rows": valid, "per_valid_row_usd": each}
+
+
+def _measured(folder: Any, accuracy: float, real_only: float) -> int:
+    from tilth.audit.ledger import record_measured
+    from tilth.errors import UsageError
+
+    if not (0 <= accuracy <= 1 and 0 <= real_only <= 1):
+        raise UsageError("an accuracy is a share", todo="give two numbers from 0 to 1, such as --measured .91 .88")
+    key = record_measured(folder.path, accuracy, real_only)
+    print(f"recorded beside prediction {key}")
+    return 0
 
 
 def _calibration(folder: Any, as_json: bool, plot: Path | None) -> int:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from tilth.evaluate.likelihood import Perplexity, perplexity
     from tilth.evaluate.paired import Paired, compare
     from tilth.evaluate.results import read_results, write_results
-    from tilth.evaluate.safety import SafetyRate, model_guard, rule_guard, safety_rate
+    from tilth.evaluate.safety import SafetyRate, model_guard, rule_guard, safety_of, safety_rate
     from tilth.evaluate.score import Result, Scores, score_answers, score_rows
-    from tilth.evaluate.scorers import open_reward, scored, scored_by_check
+    from tilth.evaluate.scorers import reward_scorer, scored, scored_by_check
     from tilth.evaluate.win import WinRate, win_rate
 
 _HOMES = {
@@ -26,16 +26,45 @@ _HOMES = {
     "Result": "score", "SafetyRate": "safety", "Scores": "score", "Seeds": "estimates", "WinRate": "win",
     "answer_confidence": "calibration", "best_of_n": "estimates", "compare": "paired", "contains": "checks",
     "exact_match": "checks", "grade": "checks", "honesty": "calibration", "model_guard": "safety",
-    "open_check": "checks", "open_reward": "scorers", "over_seeds": "estimates", "pass_at_k": "estimates",
+    "open_check": "checks", "reward_scorer": "scorers", "over_seeds": "estimates", "pass_at_k": "estimates",
     "perplexity": "likelihood", "read_results": "results", "reliability": "calibration", "rule_guard": "safety",
-    "safety_rate": "safety", "score_answers": "score", "score_rows": "score", "scored": "scorers",
+    "safety_of": "safety", "safety_rate": "safety", "score_answers": "score", "score_rows": "score", "scored": "scorers",
     "scored_by_check": "scorers", "win_rate": "win", "write_results": "results",
 }  # fmt: skip
 __all__ = [
-    "Honesty", "Paired", "Perplexity", "Reliability", "Result", "SafetyRate", "Scores", "Seeds", "WinRate",
-    "answer_confidence", "best_of_n", "compare", "contains", "exact_match", "grade", "honesty", "model_guard",
-    "open_check", "open_reward", "over_seeds", "pass_at_k", "perplexity", "read_results", "reliability", "rule_guard",
-    "safety_rate", "score_answers", "score_rows", "scored", "scored_by_check", "win_rate", "write_results",
+    "Honesty",
+    "Paired",
+    "Perplexity",
+    "Reliability",
+    "Result",
+    "SafetyRate",
+    "Scores",
+    "Seeds",
+    "WinRate",
+    "answer_confidence",
+    "best_of_n",
+    "compare",
+    "contains",
+    "exact_match",
+    "grade",
+    "honesty",
+    "model_guard",
+    "open_check",
+    "over_seeds",
+    "pass_at_k",
+    "perplexity",
+    "read_results",
+    "reliability",
+    "reward_scorer",
+    "rule_guard",
+    "safety_of",
+    "safety_rate",
+    "score_answers",
+    "score_rows",
+    "scored",
+    "scored_by_check",
+    "win_rate",
+    "write_results",
 ]  # fmt: skip
 
 __getattr__ = face(__name__, _HOMES)

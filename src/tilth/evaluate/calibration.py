@@ -101,7 +101,9 @@ def reliability(
     for b in np.unique(at):
         inside = at == b
         hits, count = int(y[inside].sum()), int(inside.sum())
-        table.append(Bin(b / bins, (b + 1) / bins, count, float(c[inside].mean()), clopper_pearson(hits, count)))
+        table.append(
+            Bin(int(b) / bins, (int(b) + 1) / bins, count, float(c[inside].mean()), clopper_pearson(hits, count))
+        )
     return Reliability(
         ece=Interval.of_draws(_ece(at, c, y, bins), drawn),
         by_chance=float(chance.mean()),

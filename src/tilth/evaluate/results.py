@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from tilth.errors import InputError
+from tilth.evaluate.estimates import over_seeds
 from tilth.evaluate.score import Result, Scores
 from tilth.rows.folder import RunFolder, lineage_record
 from tilth.rows.lineage import Lineage
@@ -44,11 +45,25 @@ def write_results(
     results = [r for one in runs for r in one.results]
     out = RunFolder(folder).create()
     out.write_stream(lambda: _records(results, runs[0].model), TABLES)
-    summary = {**runs[0].summary(), **_run_counts(results), **(about or {})}
+    summary = {**summarise(runs), **_run_counts(results), **(about or {})}
     out.write_text(out.path / NAME, "".join(orjson.dumps(asdict(r)).decode() + "\n" for r in results))
     out.write_text(out.card, CARD.format(model=summary.get("name") or runs[0].model))
     out.write_json(out.summary, summary)
     return summary
+
+
+def summarise(runs: Sequence[Scores]) -> dict[str, Any]:
+    """The summary of several runs on the same rows: means over runs, and the interval for new seeds and new rows.
+
+    Returns:
+        As `Scores.summary`; with more than one run also ``seeds`` (`tilth.evaluate.estimates.Seeds`).
+    """
+    if len(runs) == 1:
+        return runs[0].summary()
+    every = Scores([r for one in runs for r in one.results], runs[0].model, runs[0].samples)
+    seeds = over_seeds([[r.score for r in one.results] for one in runs])
+    accuracy = seeds.both.to_dict() if seeds.both else every.accuracy.to_dict()
+    return {**every.summary(), "rows": len(runs[0].results), "accuracy": accuracy, "seeds": seeds.to_dict()}
 
 
 def _records(results: Sequence[Result], model: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
