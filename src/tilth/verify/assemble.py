@@ -7,13 +7,11 @@ model to missing imports). Nothing is executed here. This module does not know h
 
 from __future__ import annotations
 
-import ast
 import builtins
 import json
 import re
 import sys
 import textwrap
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,11 +19,14 @@ from typing import Any
 from tilth.rows.text import last_assistant, prompt_text
 from tilth.verify.languages import Language, language_of
 from tilth.verify.parse import fenced_blocks
+from tilth.verify.sandbox.plain import is_plain
+from tilth.verify.source import Facts, compiled, facts
 
 MAX_SOURCE = 200_000
 """Characters; a longer program is not run."""
 _BUILTINS = frozenset(dir(builtins))
 _CHECK = re.compile(r"^def check\(", re.M)
+_IMPORT = re.compile(r"^(?:import|from)\s", re.M)
 _CHECK_CALL = re.compile(r"^check\(", re.M)
 
 
@@ -75,21 +76,25 @@ def assemble(row: Mapping[str, Any]) -> Program:
     if "tests" not in row or row["tests"] is None:
         return _with_cases(row, answer, prefix, entry)
     tests = _test_source(row)
-    tree = _parsed(tests)
-    if tree is None:
+    read = facts(tests)
+    if read is None:
         raise UnreadyError("unknown", "unsupported", "the tests do not parse")
-    if not any(isinstance(n, ast.Assert | ast.Raise | ast.ClassDef) or _asserts(n) for n in ast.walk(tree)):
+    if not read.asserts:
         raise UnreadyError("unknown", "no-tests", "the tests assert nothing")
     check = None
     if _CHECK.search(tests) and not _CHECK_CALL.search(tests):
         entry = entry or _last_function(prefix)
         check = entry
-    context = prefix if prefix and _parsed(prefix) is not None else ""
     source, form = source_of(answer, prefix, entry)
     if check is None and _CHECK.search(tests) and not _CHECK_CALL.search(tests):
         check = entry = _last_function(source)
-    names, imports = _needed(tree, _bound(_parsed(context)) - {entry}, _parsed(source), entry)
-    job = {"tests": tests, "names": names, "check": check, "context": "\n".join([context, *imports]).strip()}
+    wanted = read.loaded - read.bound - _BUILTINS
+    context = facts(prefix) if prefix and wanted else None
+    given = wanted & context.bound - {entry} if context else frozenset[str]()
+    names, imports = _needed(read, wanted - given, source, entry)
+    before = [prefix] if context and (given or "import *" in prefix) else []
+    job = {"tests": tests, "names": names, "check": check, "context": "\n".join([*before, *imports]).strip()}
+    job["plain"] = not before and set(imports) <= {"import math"} and is_plain(read.wants, [*names, "math"])
     return Program(source, job, form)
 
 
@@ -98,10 +103,9 @@ def code_prefix(prompt: str) -> str:
     if not re.search(r"^\s*(?:def|class|import|from|async def|@)\b", prompt, re.M) and "def " not in prompt:
         return ""
     for tail in ("", "\n    pass", "\n        pass"):
-        tree = _parsed(prompt + tail)
-        if tree is not None:
-            kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom
-            return prompt if any(isinstance(n, kinds) for n in tree.body) else ""
+        found = facts(prompt + tail)
+        if found is not None:
+            return prompt if found.defined or found.imports or _IMPORT.search(prompt) else ""
     return ""
 
 
@@ -123,8 +127,9 @@ def source_of(answer: str, prefix: str, entry: str | None) -> tuple[str, str]:
             ("prompt+indented", head + first_lost), ("prompt+indented", head + indented), ("completion", code),
         ]  # fmt: skip
     for form, source in forms:
-        tree = _parsed(source)
-        if tree is not None and (entry is None or form != "completion" or entry in _bound(tree) or not prefix):
+        if compiled(source) is None:
+            continue
+        if entry is None or form != "completion" or not prefix or entry in _bound(source):
             if len(source) > MAX_SOURCE:
                 raise UnreadyError("unknown", "unsupported", "the program is too long")
             return source, form
@@ -179,18 +184,6 @@ def _test_source(row: Mapping[str, Any]) -> str:
     return "\n".join(p.replace("\r\n", "\n") for p in parts)
 
 
-def _parsed(source: str) -> ast.Module | None:
-    """The syntax tree, or None; compiled too, because `ast.parse` lets a `return` outside a function through."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(source)
-            compile(tree, "<program>", "exec", dont_inherit=True)
-            return tree
-    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
-        return None
-
-
 def _syntax_error(source: str) -> str:
     try:
         compile(source, "<program>", "exec", dont_inherit=True)
@@ -201,74 +194,27 @@ def _syntax_error(source: str) -> str:
     return "the entry point is not defined"
 
 
-def _asserts(node: ast.AST) -> bool:
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr.startswith("assert")
-
-
-def _bound(tree: ast.Module | None) -> set[str]:
-    """Names that a module binds anywhere."""
-    found: set[str] = set()
-    for node in ast.walk(tree) if tree else ():
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            found.add(node.name)
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
-            found.add(node.id)
-        elif isinstance(node, ast.arg):
-            found.add(node.arg)
-        elif isinstance(node, ast.alias):
-            found.add((node.asname or node.name).split(".")[0])
-        elif isinstance(node, ast.ExceptHandler) and node.name:
-            found.add(node.name)
-    return found
+def _bound(source: str) -> frozenset[str]:
+    found = facts(source)
+    return found.bound if found else frozenset()
 
 
 def _last_function(source: str) -> str | None:
-    tree = _parsed(source) or _parsed(source + "\n    pass")
-    functions = [n.name for n in tree.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)] if tree else []
-    return functions[-1] if functions else None
+    found = facts(source) or facts(source + "\n    pass")
+    return found.functions[-1] if found and found.functions else None
 
 
-def _needed(
-    tests: ast.Module, context: set[str], program: ast.Module | None, entry: str | None
-) -> tuple[list[str], list[str]]:
+def _needed(tests: Facts, wanted: frozenset[str], source: str, entry: str | None) -> tuple[list[str], list[str]]:
     """What the tests need from the program, and import lines for what they need from the standard library.
 
     A name is asked of the program only when the tests, the prompt, the builtins and the standard library lack
     it: a program that defines its own `abs` or `isclose` does not get to compare its own results.
     """
-    loaded = {n.id for n in ast.walk(tests) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
-    wanted = loaded - _bound(tests) - _BUILTINS - context
-    imports = _library_imports(program)
-    lines = [
-        imports.get(name, f"import {name}")
-        for name in sorted(wanted)
-        if name in imports or name in sys.stdlib_module_names
-    ]
-    own = {name for name in wanted if name not in imports and name not in sys.stdlib_module_names}
-    if entry:
-        own.add(entry)
+    program = facts(source) if wanted or not entry else None
+    imports = program.imports if program else {}
+    library = {name for name in wanted if name in imports or name in sys.stdlib_module_names}
+    own = set(wanted - library) | ({entry} if entry else set())
     if not own and program is not None:
-        defined = {n.name for n in program.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
-        called = {n.func.id for n in ast.walk(tests) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
-        own = defined & called if len(defined & called) == 1 else set()
-    return sorted(own), lines
-
-
-def _library_imports(program: ast.Module | None) -> dict[str, str]:
-    """Name to import line, for what the program imports from the standard library at its top level."""
-    found = {}
-    for node in program.body if program else ():
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                if alias.name.split(".")[0] in sys.stdlib_module_names:
-                    name = alias.asname or alias.name.split(".")[0]
-                    found[name] = f"import {alias.name} as {alias.asname}" if alias.asname else f"import {alias.name}"
-        elif (
-            isinstance(node, ast.ImportFrom)
-            and not node.level
-            and (node.module or "").split(".")[0] in sys.stdlib_module_names
-        ):
-            for alias in node.names:
-                name = alias.asname or alias.name
-                found[name] = f"from {node.module} import {alias.name} as {name}"
-    return found
+        called = tests.called & set(program.defined)
+        own = set(called) if len(called) == 1 else set()
+    return sorted(own), [imports.get(name, f"import {name}") for name in sorted(library)]

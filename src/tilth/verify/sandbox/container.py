@@ -6,13 +6,12 @@ to standard error. This module knows no program and no test.
 
 from __future__ import annotations
 
-import json
+import marshal
 import os
 import shutil
 import struct
 import subprocess
 import uuid
-from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -38,7 +37,7 @@ def tool() -> str | None:
     return None
 
 
-def run(job: Mapping[str, Any], tests: Mapping[str, Any], seconds: float, memory: int) -> tuple[bytes, bytes, str]:
+def run(job: dict[str, Any], tests: dict[str, Any], seconds: float, memory: int) -> tuple[bytes, bytes, str]:
     """Run one program in a container of its own.
 
     Args:
@@ -60,8 +59,8 @@ def run(job: Mapping[str, Any], tests: Mapping[str, Any], seconds: float, memory
         "-v", f"{keeper.HERE}:/tilth:ro", "-e", "PYTHONHASHSEED=0", IMAGE, "python3", "-s", "-P", "-S", "-B", "-c",
         _INSIDE,
     ]  # fmt: skip
-    head = json.dumps(job).encode()
-    data = struct.pack(">Q", len(head)) + head + json.dumps(tests).encode()
+    head = marshal.dumps(job, 2)
+    data = struct.pack(">Q", len(head)) + head + marshal.dumps(tests, 2)
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
             said, output = process.communicate(data, timeout=seconds)

@@ -10,10 +10,9 @@ that nothing else has. Without any of them this refuses; it never degrades to no
 from __future__ import annotations
 
 import json
+import marshal
 import os
-import random
-import selectors
-import shutil
+import select
 import socket
 import tempfile
 import time
@@ -26,10 +25,12 @@ from typing import Any, Literal
 from tilth.errors import SandboxError
 from tilth.rows.verdict import FAIL, PASS, UNKNOWN, Outcome
 from tilth.verify.sandbox import container, keeper
+from tilth.verify.sandbox.keeper import fresh_uid
+from tilth.verify.sandbox.usage import remove, too_full, used
+from tilth.verify.source import compiled
 
 Isolation = Literal["auto", "bubblewrap", "landlock", "docker", "none"]
 TIERS: Mapping[str, str] = {"bubblewrap": "A", "landlock": "B", "docker": "C", "none": "none"}
-_FIRST_UID = 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,41 +97,45 @@ def run(
         SandboxError: the sandbox cannot be started.
     """
     isolation = best_isolation() if isolation == "auto" else isolation
-    uid = _fresh_uid()
     as_root = os.geteuid() == 0 and isolation in ("bubblewrap", "landlock")
     folder = tempfile.mkdtemp(prefix="tilth-") if isolation in ("landlock", "none") else None
     bounds = {
         "cpu": limits.cpu, "memory": limits.memory << 20, "file": limits.disk << 20, "files": limits.files,
-        "processes": limits.processes + (_tasks_of_this_user() if folder and not as_root else 0),
+        "processes": limits.processes + (_tasks_of_this_user() if folder and not as_root else 0), "core": 0,
     }  # fmt: skip
+    inside = keeper.interpreter_path(TIERS[isolation]) if isolation != "docker" else ""
+    made = compiled if inside == keeper.interpreter_path() else _nothing
     job = {
-        "program": program, "script": script, "command": command, "wall": limits.wall, "disk": limits.disk << 20,
-        "uids": [uid, uid + 1] if as_root else [None, None], "folder": folder,
-        "limits": bounds,
+        "program": program, "code": made(program), "script": script, "command": command, "disk": limits.disk << 20,
+        "uid": fresh_uid() if as_root else None, "folder": folder, "limits": bounds,
     }  # fmt: skip
+    asked: dict[str, Any] = {"cpu": limits.cpu, "plain": bool(tests.get("plain"))}
+    if "inputs" in tests:
+        asked["cases"] = json.dumps(tests)
+    else:
+        asked |= {**tests, "code": made(tests["tests"])}
     if command is not None and command["data"]:
         bounds["data"] = bounds.pop("memory")
     if isolation == "docker":
-        said, output, stopped = container.run(job, tests, limits.wall + 30, limits.memory * 3 // 2)
+        said, output, stopped = container.run(job, asked, limits.wall + 30, limits.memory * 3 // 2)
         return _result(said, output.decode("utf-8", "replace")[-limits.output :], stopped, "C")
     try:
-        with keeper.lent(TIERS[isolation], keeper.interpreter_path(TIERS[isolation]), seed) as zygote:
-            said, output, stopped = _watched(zygote, job, tests, limits)
+        with keeper.lent(TIERS[isolation], inside, seed) as zygote:
+            said, output, stopped = _watched(zygote, job, asked, limits)
     except (_StuckError, ConnectionError):
         said, output, stopped = b"", b"", "resource"
     finally:
         if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove(folder)
     return _result(said, output.decode("utf-8", "replace"), stopped, TIERS[isolation])
+
+
+def _nothing(source: str) -> None:
+    """No byte code: the interpreter inside may be another one."""
 
 
 class _StuckError(Exception):
     """The zygote is dead or does not answer."""
-
-
-def _fresh_uid() -> int:
-    """An even user id that nothing else has; the tester takes the next one."""
-    return _FIRST_UID + random.SystemRandom().randrange(2**28) * 2
 
 
 def _tasks_of_this_user() -> int:
@@ -145,114 +150,89 @@ def _tasks_of_this_user() -> int:
     return count
 
 
-def _memory_file(value: object) -> int:
-    fd = os.memfd_create("tilth", os.MFD_CLOEXEC)
-    data = memoryview(json.dumps(value).encode())
+def _carried(content: bytes) -> int:
+    """A descriptor to read `content` from."""
+    if len(content) <= _PIPE:
+        fd, write = os.pipe()
+        os.write(write, content)
+        os.close(write)
+        return fd
+    fd, data = os.memfd_create("tilth", os.MFD_CLOEXEC), memoryview(content)
     while data:
         data = data[os.write(fd, data) :]
     os.lseek(fd, 0, os.SEEK_SET)
     return fd
 
 
+_PIPE = 8192
+"""Bytes that a pipe takes without a reader, however many pipes the user has; see pipe(7)."""
+
+
 def _watched(
-    zygote: keeper.Zygote, job: Mapping[str, Any], tests: Mapping[str, Any], limits: Limits
+    zygote: keeper.Zygote, job: dict[str, Any], tests: dict[str, Any], limits: Limits
 ) -> tuple[bytes, bytes, str]:
     """Hand a program over; read verdict and output until the zygote says that all is over.
 
     Returns:
         The verdict's bytes, the end of the output, and why it was stopped (``""``: it was not).
     """
-    fds = [_memory_file(job), _memory_file(tests)]
+    verdict, given = os.pipe()
+    output, printed = os.pipe()
+    fds = [_carried(marshal.dumps(job, 2)), _carried(marshal.dumps(tests, 2)), given, printed]
     try:
-        verdict_fd, given = os.pipe()
-        output_fd, printed = os.pipe()
-        fds += [given, printed]
-        socket.send_fds(zygote.channel, [b"J"], fds)
-    finally:
-        for fd in fds:
+        socket.send_fds(zygote.channel, [b"P" if tests["plain"] else b"J"], fds)
+        for fd in fds[:3]:
             os.close(fd)
-    try:
-        return _watch(zygote, verdict_fd, output_fd, limits, job["folder"])
+        del fds[:3]
+        tail, stopped = _watch(zygote, output, limits, job["folder"])
+        os.set_blocking(verdict, False)
+        os.set_blocking(output, False)
+        said = _left(verdict)[:10_000]
+        return said, (tail + _left(output))[-limits.output :], stopped
     finally:
-        os.close(verdict_fd)
-        os.close(output_fd)
+        for fd in (verdict, output, *fds):
+            os.close(fd)
 
 
-def _watch(
-    zygote: keeper.Zygote, verdict_fd: int, output_fd: int, limits: Limits, folder: str | None
-) -> tuple[bytes, bytes, str]:
-    said, output, stopped = b"", b"", ""
-    start = time.monotonic()
-    deadline, channel = start + limits.wall + 5, zygote.channel.fileno()
-    with selectors.DefaultSelector() as selector:
-        for fd in (verdict_fd, output_fd, channel):
-            selector.register(fd, selectors.EVENT_READ)
-        while selector.get_map():
-            for key, _ in selector.select(0.1 if time.monotonic() - start > 0.25 else 0.25):
-                if key.fd == channel:
-                    if zygote.channel.recv(1) != b"D":
-                        raise _StuckError
-                    selector.unregister(key.fd)
-                    continue
-                data = os.read(key.fd, 65536)
-                if not data:
-                    selector.unregister(key.fd)
-                elif key.fd == verdict_fd:
-                    said = (said + data)[:10_000]
-                else:
-                    output = (output + data)[-limits.output :]
-            now = time.monotonic()
-            if stopped and now > deadline:
-                raise _StuckError
-            if not stopped and now - start > 0.25:
-                memory, cpu = _used(zygote.pid)
-                late = now > deadline or cpu > limits.cpu * 3 + 2
-                full = memory > limits.memory * 3 << 19 or (folder is not None and _too_full(folder, limits.disk << 20))
-                stopped = "timeout" if late else "resource" if full else ""
-                if stopped:
-                    zygote.channel.send(b"K")
-                    deadline = now + 10
-    return said, output, stopped
-
-
-def _used(zygote: int) -> tuple[int, float]:
-    """Bytes of memory held, and CPU seconds used so far, by everything below the zygote."""
-    memory, ticks, pids = 0, 0, _children(zygote)
-    page, tick = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_CLK_TCK")
-    while pids:
-        at = pids.pop()
-        try:
-            fields = Path(f"/proc/{at}/stat").read_text().rpartition(")")[2].split()
-            memory += int(fields[21]) * page
-            ticks += sum(int(f) for f in fields[11:15])
-        except (OSError, ValueError, IndexError):
-            continue
-        pids += _children(at)
-    return memory, ticks / tick
-
-
-def _children(pid: int) -> list[int]:
+def _left(fd: int) -> bytes:
+    """What can be read at once."""
     try:
-        tasks = [t.name for t in Path(f"/proc/{pid}/task").iterdir()]
-        return [int(p) for t in tasks for p in Path(f"/proc/{pid}/task/{t}/children").read_text().split()]
-    except (OSError, ValueError):
-        return []
+        return os.read(fd, 1 << 16)
+    except BlockingIOError:
+        return b""
 
 
-def _too_full(folder: str, most: int) -> bool:
-    """Whether a folder holds more than `most` bytes or 4,096 files."""
-    size = files = 0
-    for root, _, names in os.walk(folder):
-        for name in names:
-            files += 1
-            try:
-                size += Path(root, name).lstat().st_blocks * 512
-            except OSError:
-                continue
-            if files > 4096 or size > most:
-                return True
-        files += 1
-    return files > 4096
+def _watch(zygote: keeper.Zygote, output: int, limits: Limits, folder: str | None) -> tuple[bytes, str]:
+    """Drain the output until the zygote says that all is over; have it kill what takes too long or too much.
+
+    The output's other end stays open here, so that only data wakes this process, not the program's end.
+    """
+    tail, stopped, spent = b"", "", None
+    start = time.monotonic()
+    deadline, channel = start + limits.wall, zygote.channel.fileno()
+    poll = select.poll()
+    poll.register(output, select.POLLIN)
+    poll.register(channel, select.POLLIN)
+    while True:
+        ready = [fd for fd, _ in poll.poll(100 if time.monotonic() - start > 0.25 else 250)]
+        if output in ready:
+            tail = (tail + os.read(output, 65536))[-limits.output :]
+        if channel in ready:
+            if zygote.channel.recv(1) != b"D":
+                raise _StuckError
+            return tail, stopped
+        now = time.monotonic()
+        if stopped and now > deadline:
+            raise _StuckError
+        if not stopped and now - start > 0.25:
+            memory, cpu = used(zygote.pid)
+            spent = cpu if spent is None else spent
+            late = now > deadline or cpu - spent > limits.cpu * 3 + 2
+            full = memory > limits.memory * 3 << 19 or (folder is not None and too_full(folder, limits.disk << 20))
+            stopped = "timeout" if late else "resource" if full else ""
+            if stopped:
+                zygote.channel.send(b"K")
+                deadline = now + 10
 
 
 def _result(said: bytes, output: str, stopped: str, tier: str) -> Result:

@@ -13,6 +13,7 @@ import importlib.util
 import json
 import os
 import py_compile
+import random
 import select
 import shutil
 import signal
@@ -31,6 +32,7 @@ HERE = Path(__file__).parent
 START_SECONDS = 60
 _LIBRARIES = ("/lib", "/lib64", "/lib32", "/usr/lib", "/usr/lib64")
 _MAX_IDLE = 8
+_FIRST_UID = 2**30
 HOW_TO_GET_ONE = (
     "install bubblewrap (apt-get install bubblewrap; it needs Linux and user namespaces) or run Docker or Podman, or"
     " accept the risk with --unsafe-no-isolation, which runs model-written code without isolation and marks every"
@@ -137,7 +139,8 @@ def start(tier: str, interpreter: str, seed: int) -> Zygote:
     info_read, info_write = os.pipe()
     said = os.memfd_create("tilth", os.MFD_CLOEXEC)
     try:
-        words = [str(theirs.fileno()), tier, *([] if tier == "A" else readable(interpreter))]
+        uid = fresh_uid() if os.geteuid() == 0 and tier != "none" else 0
+        words = [str(theirs.fileno()), tier, str(uid), *([] if tier == "A" else readable(interpreter))]
         if tier == "A":
             command = [*_bubblewrap(interpreter, info_write), *_start("/tilth"), *words]
         else:
@@ -170,6 +173,11 @@ def start(tier: str, interpreter: str, seed: int) -> Zygote:
         zygote.end()
         raise SandboxError(f"the sandbox does not work here ({text[0][:200]})", todo=HOW_TO_GET_ONE)
     return zygote
+
+
+def fresh_uid() -> int:
+    """A user id that nothing else has."""
+    return _FIRST_UID + random.SystemRandom().randrange(2**29)
 
 
 def _child(pid: int) -> int:

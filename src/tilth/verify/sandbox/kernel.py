@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import resource
 import stat
 import struct
 
@@ -134,13 +135,67 @@ def drop_capabilities() -> None:
     _must(_libc.capset(header, ctypes.create_string_buffer(24)), "capset")
 
 
+_LIMITS = {
+    "cpu": resource.RLIMIT_CPU, "memory": resource.RLIMIT_AS, "data": resource.RLIMIT_DATA,
+    "file": resource.RLIMIT_FSIZE, "processes": resource.RLIMIT_NPROC, "files": resource.RLIMIT_NOFILE,
+    "core": resource.RLIMIT_CORE,
+}  # fmt: skip
+
+
+def limit(limits: dict[str, int], for_good: bool = False) -> None:
+    """Set resource limits on this process and everything that it starts.
+
+    Args:
+        limits: name to value, see `_LIMITS`.
+        for_good: whether they can never be raised again; CPU time then leaves a second between signal and kill.
+    """
+    for name, value in limits.items():
+        kind = _LIMITS[name]
+        hard = resource.getrlimit(kind)[1]
+        soft = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        if for_good:
+            most = soft + 1 if name == "cpu" and (hard == resource.RLIM_INFINITY or hard > soft) else soft
+        else:
+            most = hard
+        resource.setrlimit(kind, (soft, most))
+
+
+def leave_root(uid: int | None) -> None:
+    """Become `uid` for good."""
+    if uid is not None and os.geteuid() == 0:
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+
+
+def read(fd: int) -> bytes:
+    """All that there is to read; the descriptor is closed."""
+    data = os.read(fd, 1 << 20)
+    if len(data) == 1 << 20:
+        parts = [data]
+        while part := os.read(fd, 1 << 20):
+            parts.append(part)
+        data = b"".join(parts)
+    os.close(fd)
+    return data
+
+
 def close_others(kept: Iterable[int]) -> None:
     """Close every descriptor above 2 that is not kept."""
     low = 3
     for fd in [*sorted(kept), 2**31 - 2]:
         if fd > low:
-            _must(_libc.syscall(ctypes.c_long(436), low, fd - 1, 0), "close_range")
+            os.closerange(low, fd)
         low = fd + 1
+
+
+Rule = tuple[int, int, int, int]
+"""One instruction of a filter: code, jump if true, jump if false, operand."""
+_ALLOWED: Rule = (0x06, 0, 0, 0x7FFF0000)
+
+
+def _refusal(number: int) -> Rule:
+    return (0x06, 0, 0, 0x00050000 | number)
 
 
 class Filter:
@@ -152,57 +207,54 @@ class Filter:
     """
 
     def __init__(self, host: bool) -> None:
-        self._rules: list[tuple[int, int, int, int]] = []
         self._own: list[int] = []
-        self._add(0x20, 0, 0, 4)
-        self._add(0x15, 1, 0, AUDIT_ARCH[MACHINE])
-        self._add(0x06, 0, 0, 0x80000000)  # another machine's calls: killed
-        self._add(0x20, 0, 0, 0)
-        self._add(0x25, 0, 1, NEWEST)
-        self._refuse(errno.ENOSYS)
-        calls = {**CALLS, **HOST_CALLS} if host else CALLS
-        for name, numbers in calls.items():
-            number = _number(numbers)
-            if number is None or name in ("clone", "clone3") or (name == "socket" and not host):
-                continue
-            self._add(0x15, 0, 1, number)
-            self._refuse(errno.EPERM)
-        self._add(0x15, 0, 1, 435)
-        self._refuse(errno.ENOSYS)  # clone3 keeps its flags in memory that a filter cannot read: callers fall back
-        self._when(CALLS["clone"], [(0x20, 0, 0, 16), (0x45, 0, 1, NEW_NAMESPACES)])
+        calls = [_number(numbers) for numbers in {**CALLS, **(HOST_CALLS if host else {})}.values()]
+        refused = {number: errno.EPERM for number in calls if number is not None}
+        # clone3 keeps its flags in memory that a filter cannot read: callers fall back
+        refused |= {435: errno.ENOSYS, NEWEST + 1: errno.ENOSYS}
+        checks = {"clone": [(0x20, 0, 0, 16), (0x45, 0, 1, NEW_NAMESPACES)]}
         if not host:
-            self._when(CALLS["socket"], [(0x20, 0, 0, 16), (0x15, 1, 0, 1)])  # all but AF_UNIX
+            checks["socket"] = [(0x20, 0, 0, 16), (0x15, 1, 0, 1)]  # all but AF_UNIX
         else:
-            for name, numbers in _TO_ONE.items():
+            for name in _TO_ONE:
                 zero = [(0x15, 2, 0, 0)] if name != "tgkill" else []
-                self._when(numbers, [(0x20, 0, 0, 16), *zero, (0x15, 1, 0, 0)], own=True)
-            self._when(_FCNTL, [(0x20, 0, 0, 24), (0x15, 1, 0, 8), (0x15, 0, 1, 15)])  # F_SETOWN, F_SETOWN_EX
-        self._add(0x06, 0, 0, 0x7FFF0000)
-        code = [struct.pack("HBBI", *rule) for rule in self._rules]
+                checks[name] = [(0x20, 0, 0, 16), *zero, (0x15, 1, 0, 0)]  # the last 0 becomes the process's own id
+            checks["fcntl"] = [(0x20, 0, 0, 24), (0x15, 1, 0, 8), (0x15, 0, 1, 15)]  # F_SETOWN, F_SETOWN_EX
+        parts: dict[int, list[Rule]] = {number: [_refusal(error)] for number, error in refused.items()}
+        owned = set()
+        for name, rules in checks.items():
+            number = _number({**CALLS, **_TO_ONE, "fcntl": _FCNTL}[name])
+            assert number is not None
+            parts[number] = [*rules, _refusal(errno.EPERM), _ALLOWED]
+            owned |= {number} if name in _TO_ONE else set()
+        starts = sorted({0, *parts, *(n + 1 for n in parts if n <= NEWEST)})
+        pieces = [(start, parts.get(start, [_ALLOWED]), start in owned) for start in starts]
+        rules = [(0x20, 0, 0, 4), (0x15, 1, 0, AUDIT_ARCH[MACHINE]), (0x06, 0, 0, 0x80000000), (0x20, 0, 0, 0)]
+        self._search(rules, pieces)
+        code = [struct.pack("HBBI", *rule) for rule in rules]
         self._text = ctypes.create_string_buffer(b"".join(code), len(code) * 8)
         packed = struct.pack("HxxxxxxP", len(code), ctypes.addressof(self._text))
         self._program = ctypes.create_string_buffer(packed)
         self._address = ctypes.addressof(self._program)
 
-    def _add(self, code: int, yes: int, no: int, k: int) -> None:
-        self._rules.append((code, yes, no, k))
+    def _search(self, rules: list[Rule], pieces: list[tuple[int, list[Rule], bool]]) -> None:
+        """Append a binary search for the piece that a call's number falls into.
 
-    def _refuse(self, number: int) -> None:
-        self._add(0x06, 0, 0, 0x00050000 | number)
-
-    def _when(
-        self, numbers: tuple[int | None, int | None], rules: list[tuple[int, int, int, int]], own: bool = False
-    ) -> None:
-        """For one call: run `rules`, whose last jump goes to a refusal or one past it; then start over."""
-        number = _number(numbers)
-        assert number is not None
-        self._add(0x15, 0, len(rules) + 2, number)
-        for rule in rules:
-            self._rules.append(rule)
-        if own:
-            self._own.append(len(self._rules) - 1)
-        self._refuse(errno.EPERM)
-        self._add(0x20, 0, 0, 0)
+        The kernel runs a filter for every number there is when it is installed: a list of comparisons would make that
+        the dearest step of all.
+        """
+        if len(pieces) == 1:
+            _, piece, own = pieces[0]
+            rules += piece
+            if own:
+                self._own.append(len(rules) - 3)
+            return
+        middle = len(pieces) // 2
+        at = len(rules)
+        rules.append((0, 0, 0, 0))
+        self._search(rules, pieces[:middle])
+        rules[at] = (0x35, len(rules) - at - 1, 0, pieces[middle][0])
+        self._search(rules, pieces[middle:])
 
     def install(self) -> None:
         """Bind this process and everything it starts by the filter; needs `no_new_privileges`."""
@@ -224,13 +276,13 @@ def landlock_version() -> int:
     return max(0, int(_libc.syscall(ctypes.c_long(444), None, ctypes.c_size_t(0), ctypes.c_uint(1))))
 
 
-def landlock(readable: Iterable[str], devices: Iterable[str], writable: str) -> None:
+def landlock(readable: Iterable[str], devices: Iterable[str], writable: str | None) -> None:
     """From now on only these paths can be opened, no TCP port and no abstract socket, no signal to others.
 
     Args:
         readable: may be read and executed, with all that is below.
         devices: files that may be read and written.
-        writable: a folder in which everything may be done but make devices.
+        writable: a folder in which everything may be done but make devices, or None.
     """
     version = landlock_version()
     if version < 1:
@@ -239,7 +291,8 @@ def landlock(readable: Iterable[str], devices: Iterable[str], writable: str) -> 
     attributes = struct.pack("QQQ", files, 3 if version >= 4 else 0, 3 if version >= 6 else 0)
     size = 24 if version >= 6 else 16 if version >= 4 else 8
     ruleset = _must(_libc.syscall(ctypes.c_long(444), attributes, ctypes.c_size_t(size), ctypes.c_uint(0)), "landlock")
-    wanted = [(p, _READ) for p in readable] + [(p, _DEVICE) for p in devices] + [(writable, files & _NO_DEVICES)]
+    wanted = [(p, _READ) for p in readable] + [(p, _DEVICE) for p in devices]
+    wanted += [(writable, files & _NO_DEVICES)] if writable else []
     for path, rights in wanted:
         try:
             fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
@@ -252,39 +305,3 @@ def landlock(readable: Iterable[str], devices: Iterable[str], writable: str) -> 
         os.close(fd)
     _must(_libc.syscall(ctypes.c_long(446), ruleset, ctypes.c_uint(0)), "landlock")
     os.close(ruleset)
-
-
-class _Object(ctypes.Structure):
-    _fields_ = (
-        ("base", ctypes.c_uint64), ("name", ctypes.c_char_p), ("headers", ctypes.c_uint64), ("count", ctypes.c_uint16),
-    )  # fmt: skip
-
-
-def keep_code_mapped() -> None:
-    """Let forks inherit the page tables of the interpreter's code.
-
-    Linux does not copy them for mappings of files that were never written to, so every forked interpreter would fault
-    its code in again, page by page: half of what a short program costs. One byte of each such mapping is written, with
-    its own value.
-    """
-    spans: list[tuple[int, int, int]] = []
-
-    def visit(info: ctypes.Array[_Object], size: int, data: object) -> int:
-        found = info[0]
-        for index in range(found.count):
-            kind, flags, _, start, _, _, length, _ = struct.unpack(
-                "IIQQQQQQ", ctypes.string_at(found.headers + index * 56, 56)
-            )
-            if kind == 1 and not flags & 2 and length:  # PT_LOAD, not writable
-                first = (found.base + start) & ~4095
-                spans.append((first, found.base + start + length - first, (flags & 1) << 2 | (flags & 4) >> 2))
-        return 0
-
-    kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(_Object), ctypes.c_size_t, ctypes.c_void_p)
-    _libc.dl_iterate_phdr(kind(visit), None)
-    mprotect = _libc.mprotect
-    mprotect.argtypes = [ctypes.c_uint64, ctypes.c_size_t, ctypes.c_int]
-    for start, length, rights in spans:
-        if mprotect(start, length, rights | 2) == 0:
-            ctypes.memmove(start, ctypes.string_at(start, 1), 1)
-            mprotect(start, length, rights)

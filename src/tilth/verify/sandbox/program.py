@@ -8,17 +8,33 @@ descriptor but its two pipes, and can say nothing but what its functions return.
 from __future__ import annotations
 
 import builtins
+import marshal
 import os
 import sys
 import types
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, NoReturn
 
     from tilth.verify.sandbox import wire
 else:
     import wire
+
+
+FORK_HOOKS: list[dict[str, Any]] = []
+"""What `os.register_at_fork` was asked for by modules that the zygote imported."""
+
+
+def main(job: dict[str, Any], read_fd: int, write_fd: int) -> NoReturn:
+    """Be the program of `job`, for the tester at the other end of the pipes."""
+    for hook in FORK_HOOKS:
+        os.register_at_fork(**hook)
+    try:
+        Host(wire.Pipe(read_fd, write_fd)).run(job)
+    except BaseException:
+        os._exit(70)
+    os._exit(0)
 
 
 class Host:
@@ -55,24 +71,26 @@ class Host:
             return There(self, rest[0])
         raise wire.MalformedError(tag)
 
-    def run(self, source: str, script: bool, command: dict[str, Any] | None = None) -> None:
+    def run(self, job: dict[str, Any]) -> None:
         """Execute the program, then answer requests until the tester closes the pipe.
 
         Args:
-            source: the program.
-            script: whether it only runs when asked, with standard input.
-            command: how another language's program is run: ``file`` and ``argv``.
+            job: ``program``, its source; ``code``, its byte code, marshalled, or None; ``script``, whether it only runs
+                when asked, with standard input; ``command``, how another language's program is run (``file`` and
+                ``argv``), or None.
         """
+        source, made, script, command = job["program"], job["code"], job["script"], job["command"]
         if command is not None:
             fd = os.open(command["file"], os.O_WRONLY | os.O_CREAT, 0o644)
             with os.fdopen(fd, "w", encoding="utf-8") as file:
                 file.write(source)
-            source, script = f"import os\nos.execv({command['argv'][0]!r}, {command['argv']!r})", True
+            made, script = None, True
+            source = f"import os\nos.execv({command['argv'][0]!r}, {command['argv']!r})"
         module = types.ModuleType("__main__" if script else "program")
         module.__dict__["__builtins__"] = builtins
         sys.modules[module.__name__] = module
         try:
-            code = compile(source, "<program>", "exec", dont_inherit=True)
+            code = marshal.loads(made) if made else compile(source, "<program>", "exec", dont_inherit=True)
             if not script:
                 exec(code, module.__dict__)
             self.pipe.send({"ready": True})

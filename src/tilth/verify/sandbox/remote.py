@@ -28,7 +28,7 @@ class Unsupported(BaseException):
 
 
 class Gone(BaseException):
-    """The model process is dead, late or talks nonsense: (reason,).
+    """The model process is dead or talks nonsense: (reason,).
 
     Not an Exception: no test may swallow it.
     """
@@ -133,11 +133,11 @@ class Link:
 
     Args:
         pipe: to the model process.
-        pid: of the model process.
+        ended: how the model process ended, once it has: its exit code and the CPU seconds that it used.
     """
 
-    def __init__(self, pipe: wire.Pipe, pid: int) -> None:
-        self.pipe, self.pid, self.calls = pipe, pid, 0
+    def __init__(self, pipe: wire.Pipe, ended: Callable[[], tuple[int, float] | None]) -> None:
+        self.pipe, self.ended, self.calls = pipe, ended, 0
         self.functions: list[Callable[..., Any]] = []
         self.stopped: BaseException | None = None
 
@@ -173,8 +173,6 @@ class Link:
                 self.pipe.send(self._called_back(reply))
         except wire.ClosedError:
             self.stop(Gone("dead"))
-        except wire.LateError:
-            self.stop(Gone("late"))
         except wire.MalformedError as error:
             self.stop(Gone(f"malformed: {error}"))
 

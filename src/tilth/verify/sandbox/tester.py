@@ -1,9 +1,9 @@
-"""The tester process T: forks the model process, then reads the tests, runs them against stand-ins, and says
-what happened.
+"""The tester process T: reads tests, runs them against stand-ins for a program, and says what happened.
 
-Runs inside the sandbox, with the standard library alone, forked from the zygote. The tests arrive on a descriptor
-that the model process never holds, and the verdict leaves on another one. What the model process returns is plain
-data; values are compared here, so that an object that calls itself equal to everything is equal to nothing.
+Runs inside the sandbox, with the standard library alone, forked from the zygote, which never sees a test; so is the
+model process, beside it. The tests arrive on a descriptor that the model process never holds, and the verdict leaves
+on another one. What the model process returns is plain data; values are compared here, so that an object that calls
+itself equal to everything is equal to nothing.
 """
 
 from __future__ import annotations
@@ -11,28 +11,29 @@ from __future__ import annotations
 import builtins
 import contextlib
 import json
+import marshal
 import os
 import resource
+import select
 import signal
+import struct
 import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
-    from tilth.verify.sandbox import kernel, program, remote, wire
+    from tilth.verify.sandbox import kernel, plain, program, remote, wire
 
     Outcome = tuple[str, str, str]
 else:
     import kernel
+    import plain
     import program
     import remote
     import wire
 
-
-FORK_HOOKS: list[dict[str, Any]] = []
-"""What `os.register_at_fork` was asked for by modules that the zygote imported."""
+PLAIN = plain.plain_builtins()
 
 
 def run_tests(link: remote.Link, job: dict[str, Any]) -> Outcome:
@@ -47,7 +48,7 @@ def run_tests(link: remote.Link, job: dict[str, Any]) -> Outcome:
             raise link.stopped
         return outcome
     except remote.Gone as gone:
-        return _gone(link, str(gone))
+        return _gone(link, str(gone), job["cpu"])
     except remote.Unsupported as error:
         return "unknown", "unsupported", str(error)
     except AssertionError as error:
@@ -59,13 +60,14 @@ def run_tests(link: remote.Link, job: dict[str, Any]) -> Outcome:
 
 
 def _run_tests(link: remote.Link, job: dict[str, Any]) -> Outcome:
-    scope: dict[str, Any] = {"__name__": "tests", "__builtins__": builtins}
+    scope: dict[str, Any] = {"__name__": "tests", "__builtins__": dict(PLAIN) if job.get("plain") else builtins}
     if job.get("context"):
         with contextlib.suppress(Exception):
             exec(compile(job["context"], "<prompt>", "exec", dont_inherit=True), scope)
     for name in job["names"]:
         scope[name] = link.name(name)
-    exec(compile(job["tests"], "<tests>", "exec", dont_inherit=True), scope)
+    code = job.get("code")
+    exec(marshal.loads(code) if code else compile(job["tests"], "<tests>", "exec", dont_inherit=True), scope)
     if job.get("check"):
         scope["check"](scope[job["check"]])
     for name, value in list(scope.items()):
@@ -89,6 +91,7 @@ def _run_tests(link: remote.Link, job: dict[str, Any]) -> Outcome:
 
 def run_cases(link: remote.Link, job: dict[str, Any]) -> Outcome:
     """Input/output cases: calls of the entry point, or runs of the program as a script."""
+    cpu, job = job["cpu"], json.loads(job["cases"])
     try:
         target = link.name(job["entry_point"]) if job.get("entry_point") else None
         for index, (given, wanted) in enumerate(zip(job["inputs"], job["outputs"], strict=True)):
@@ -115,7 +118,7 @@ def run_cases(link: remote.Link, job: dict[str, Any]) -> Outcome:
             elif _lines(reply["stdout"]) != _lines(str(wanted)):
                 return "fail", "assertion", f"case {index}"
     except remote.Gone as gone:
-        return _gone(link, str(gone))
+        return _gone(link, str(gone), cpu)
     except remote.Unsupported as error:
         return "unknown", "unsupported", str(error)
     except MemoryError:
@@ -138,117 +141,103 @@ def _same(got: Any, wanted: Any) -> bool:
     return type(got) in (bool, int, float, str, type(None), list, dict) and got == wanted
 
 
-def _gone(link: remote.Link, reason: str) -> Outcome:
+def _gone(link: remote.Link, reason: str, cpu: int) -> Outcome:
     """Why the model process is not there: its exit status tells."""
-    if reason == "late":
-        return "unknown", "timeout", "wall clock"
     if reason.startswith("malformed"):
         return "fail", "protocol", reason
-    status = None
-    for _ in range(100):
-        pid, raw, used = os.wait4(link.pid, os.WNOHANG)
-        if pid:
-            status = os.waitstatus_to_exitcode(raw)
-            if -status == signal.SIGKILL and used.ru_utime + used.ru_stime > resource.getrlimit(resource.RLIMIT_CPU)[0]:
-                return "unknown", "timeout", "CPU time"
-            break
-        time.sleep(0.01)
-    if status is None:
+    ended = link.ended()
+    if ended is None:
         return "fail", "exit", "the program closed its pipe"
-    if -status in (signal.SIGXCPU, signal.SIGKILL):
-        return "unknown", "timeout" if -status == signal.SIGXCPU else "resource", signal.Signals(-status).name
+    status, used = ended
+    if -status == signal.SIGXCPU or (-status == signal.SIGKILL and used > cpu):
+        return "unknown", "timeout", "CPU time"
+    if -status == signal.SIGKILL:
+        return "unknown", "resource", "SIGKILL"
     if status < 0:
         return "fail", "crash", signal.Signals(-status).name if -status in list(signal.Signals) else str(-status)
     return "fail", "exit", f"the program left with {status}"
 
 
-def limit(limits: dict[str, int]) -> None:
-    """Set resource limits on this process and everything it starts."""
-    names = {"cpu": "CPU", "memory": "AS", "data": "DATA", "file": "FSIZE", "processes": "NPROC", "files": "NOFILE"}
-    for key, name in names.items():
-        if key not in limits:
-            continue
-        value = limits[key]
-        kind = getattr(resource, f"RLIMIT_{name}")
-        hard = resource.getrlimit(kind)[1]
-        unlimited = hard == resource.RLIM_INFINITY
-        soft = value if unlimited else min(value, hard)
-        resource.setrlimit(kind, (soft, soft + 1 if key == "cpu" and (unlimited or hard > soft) else soft))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+def judged(tests_fd: int, verdict_fd: int, link: remote.Link) -> Outcome:
+    """Read the tests, run them against the program behind `link`, write the verdict."""
+    job = marshal.loads(kernel.read(tests_fd))
+    spent = resource.getrusage(resource.RUSAGE_SELF)
+    kernel.limit({"cpu": int(spent.ru_utime + spent.ru_stime) + job["cpu"] + 1})
+    outcome = started(link, job["cpu"])
+    if outcome is None:
+        outcome = run_cases(link, job) if "cases" in job else run_tests(link, job)
+    os.write(verdict_fd, json.dumps([*outcome, link.calls]).encode("utf-8", "replace"))
+    return outcome
 
 
-def leave_root(uid: int | None) -> None:
-    """Become `uid` for good."""
-    if uid is not None and os.geteuid() == 0:
-        os.setgroups([])
-        os.setresgid(uid, uid, uid)
-        os.setresuid(uid, uid, uid)
+def serve(channel: Any, again: bool) -> None:
+    """Judge the programs whose descriptors come over `channel` from the zygote.
 
-
-def run(job_fd: int, tests_fd: int, verdict_fd: int, confine: Callable[[dict[str, Any]], Callable[[], None]]) -> None:
-    """Fork the program, read the tests, run them, write the verdict.
+    A tester that serves several programs only gets tests that cannot leave anything behind; see `tilth.verify.plain`.
+    It ends itself after a program that did anything but answer: died, broke the protocol, used up a resource.
 
     Args:
-        job_fd: the program and its limits; read before the fork.
-        tests_fd: the tests; read after the fork.
-        verdict_fd: where the verdict goes.
-        confine: confines this process as far as that can be done for both; what it returns does the rest in each.
+        channel: to the zygote.
+        again: whether to serve more than one program.
     """
-    job = _read(job_fd)
-    further = confine(job)
-    down_read, down_write = os.pipe()
-    up_read, up_write = os.pipe()
-    kernel.not_dumpable()
-    pid = os.fork()
-    if pid == 0:
-        kernel.close_others({down_read, up_write})
-        leave_root(job["uids"][0])
-        limit(job["limits"])
-        further()
-        for hook in FORK_HOOKS:
-            os.register_at_fork(**hook)
-        try:
-            program.Host(wire.Pipe(down_read, up_write)).run(job["program"], job["script"], job["command"])
-        except BaseException:
-            os._exit(70)
-        os._exit(0)
-    os.close(down_read)
-    os.close(up_write)
-    leave_root(job["uids"][1])
-    limit({**job["limits"], "processes": max(64, job["limits"]["processes"])})
-    further()
-    link = remote.Link(wire.Pipe(up_read, down_write, time.monotonic() + job["wall"]), pid)
-    tests = _read(tests_fd)
-    outcome = started(link)
-    if outcome is None:
-        outcome = run_cases(link, tests) if "inputs" in tests else run_tests(link, tests)
-    os.write(verdict_fd, json.dumps([*outcome, link.calls]).encode("utf-8", "replace"))
-    os._exit(0)
+    while True:
+        data, sent = channel.recvmsg(16, 64)[:2]
+        if not data:
+            os._exit(0)
+        if not sent:  # how a program ended whose verdict was already there
+            continue
+        tests, verdict, up, down = struct.unpack("4i", sent[0][2])
+        link = remote.Link(wire.Pipe(up, down), lambda: _told(channel))
+        outcome = judged(tests, verdict, link)
+        if not again or link.stopped is not None or outcome[0] == "unknown" or outcome[1] in _DOUBTS:
+            os._exit(0)
+        for fd in (verdict, up, down):
+            os.close(fd)
+        del link
+        channel.send(b"E")
 
 
-def _read(fd: int) -> Any:
-    parts = []
-    while part := os.read(fd, 1 << 20):
-        parts.append(part)
-    os.close(fd)
-    return json.loads(b"".join(parts))
+_DOUBTS = ("protocol", "exit", "crash", "MemoryError", "RecursionError")
+
+
+def _told(channel: Any) -> tuple[int, float] | None:
+    """What the zygote says of the program's end, within a second."""
+    if not select.select([channel], [], [], 1.0)[0]:
+        return None
+    status, used = struct.unpack("id", channel.recv(16))
+    return status, used
 
 
 def contained() -> None:
-    """`run` in a container of its own: job and tests on standard input, the verdict on standard output."""
-    verdict, tests = os.dup(1), os.dup(0)
+    """Run one program in a container of its own: job and tests on standard input, the verdict on standard output."""
+    verdict, given = os.dup(1), os.dup(0)
     os.dup2(2, 1)
     os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
-    size, job = int.from_bytes(_exactly(tests, 8), "big"), os.memfd_create("job")
-    os.write(job, _exactly(tests, size))
-    os.lseek(job, 0, os.SEEK_SET)
+    job = marshal.loads(_exactly(given, int.from_bytes(_exactly(given, 8), "big")))
+    kernel.no_new_privileges()
+    kernel.Filter(host=False).install()
+    down, up = os.pipe(), os.pipe()
+    kernel.not_dumpable()
+    pid = os.fork()
+    if pid == 0:
+        kernel.close_others({down[0], up[1]})
+        kernel.drop_capabilities()
+        kernel.limit(job["limits"])
+        program.main(job, down[0], up[1])
+    os.close(down[0])
+    os.close(up[1])
+    kernel.drop_capabilities()
+    judged(given, verdict, remote.Link(wire.Pipe(up[0], down[1]), lambda: _waited(pid)))
+    os._exit(0)
 
-    def confine(job: dict[str, Any]) -> Callable[[], None]:
-        kernel.no_new_privileges()
-        kernel.Filter(host=False).install()
-        return kernel.drop_capabilities
 
-    run(job, tests, verdict, confine)
+def _waited(pid: int) -> tuple[int, float] | None:
+    for _ in range(100):
+        ended, status, used = os.wait4(pid, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime
+        time.sleep(0.01)
+    return None
 
 
 def _exactly(fd: int, size: int) -> bytes:
@@ -261,14 +250,12 @@ def _exactly(fd: int, size: int) -> bytes:
     return data
 
 
-def started(link: remote.Link) -> Outcome | None:
+def started(link: remote.Link, cpu: int) -> Outcome | None:
     """None when the program ran to its end; else the outcome."""
     try:
         reply = link.pipe.receive()
     except wire.ClosedError:
-        return _gone(link, "dead")
-    except wire.LateError:
-        return "unknown", "timeout", "wall clock"
+        return _gone(link, "dead", cpu)
     except wire.MalformedError as error:
         return "fail", "protocol", str(error)
     if isinstance(reply, dict) and reply.get("ready") is True:

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
-import struct
-import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,12 +22,18 @@ class ClosedError(Exception):
     """The other side is gone."""
 
 
-class LateError(Exception):
-    """The other side did not answer in time."""
-
-
 class MalformedError(Exception):
     """What came over the wire is not a message."""
+
+
+def _no_data(value: Any) -> Any:
+    raise TypeError(f"{type(value).__name__} is not plain data")
+
+
+_scan: Any = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
+_make: Any = json.encoder.c_make_encoder  # type: ignore[attr-defined]
+_chunks = _make and _make(None, _no_data, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, True)
+"""Made once: `json.dumps` makes one for each message, and every object that a fork touches is a page to copy."""
 
 
 class Pipe:
@@ -39,56 +42,56 @@ class Pipe:
     Args:
         read_fd: where messages come from.
         write_fd: where messages go to.
-        deadline: `time.monotonic` value after which reading gives up, or None.
     """
 
-    def __init__(self, read_fd: int, write_fd: int, deadline: float | None = None) -> None:
-        self.read_fd, self.write_fd, self.deadline = read_fd, write_fd, deadline
+    def __init__(self, read_fd: int, write_fd: int) -> None:
+        self.read_fd, self.write_fd, self._rest = read_fd, write_fd, b""
 
     def send(self, message: Any) -> None:
         """Write one JSON message."""
-        data = json.dumps(message).encode()
+        data = ("".join(_chunks(message, 0)) if _chunks else json.dumps(message)).encode()
         if len(data) > MAX_MESSAGE:
             raise MalformedError("message too large")
-        data = struct.pack(">I", len(data)) + data
+        data = len(data).to_bytes(4, "big") + data
         try:
             while data:
-                if self.deadline is not None:
-                    self._wait([], [self.write_fd])
-                data = data[os.write(self.write_fd, data[:65536] if self.deadline is None else data[:4096]) :]
+                data = data[os.write(self.write_fd, data[:65536]) :]
         except BrokenPipeError as error:
             raise ClosedError from error
 
     def receive(self) -> Any:
-        """Read one JSON message.
+        """Read one JSON message; whoever waits is ended from outside when it takes too long.
 
         Raises:
-            ClosedError, LateError, MalformedError: there is none.
+            ClosedError, MalformedError: there is none.
         """
-        size = struct.unpack(">I", self._exactly(4))[0]
-        if size > MAX_MESSAGE:
+        data = self._rest or self._more()
+        while len(data) < 4:
+            data += self._more()
+        end = int.from_bytes(data[:4], "big") + 4
+        if end > MAX_MESSAGE:
             raise MalformedError("message too large")
+        if len(data) < end:
+            parts, size = [data], len(data)
+            while size < end:
+                parts.append(self._more())
+                size += len(parts[-1])
+            data = b"".join(parts)
+        self._rest = data[end:]
         try:
-            return json.loads(self._exactly(size))
-        except (ValueError, RecursionError) as error:
+            text = data[4:end].decode()
+            value, stop = _scan(text, 0)
+        except (ValueError, RecursionError, StopIteration) as error:
             raise MalformedError("not a message") from error
+        if stop != len(text):
+            raise MalformedError("not a message")
+        return value
 
-    def _exactly(self, size: int) -> bytes:
-        parts = []
-        while size:
-            if self.deadline is not None:
-                self._wait([self.read_fd], [])
-            part = os.read(self.read_fd, min(size, 1 << 20))
-            if not part:
-                raise ClosedError
-            parts.append(part)
-            size -= len(part)
-        return b"".join(parts)
-
-    def _wait(self, readable: list[int], writable: list[int]) -> None:
-        left = (self.deadline or 0) - time.monotonic()
-        if left <= 0 or not any(select.select(readable, writable, [], left)):
-            raise LateError
+    def _more(self) -> bytes:
+        data = os.read(self.read_fd, 1 << 17)
+        if not data:
+            raise ClosedError
+        return data
 
 
 def encode(value: Any, opaque: Callable[[Any], Any], depth: int = 0) -> Any:
