@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 Table = list[list["Verdict"]]
 """One row a row, one column a verifier."""
 _YES = {"true", "right", "yes", "1", "pass", "correct"}
+_RATES = (
+    ("right rows passed (phi)", "phi"),
+    ("wrong rows passed (rho)", "rho"),
+    ("passed rows that are right", "precision"),
+    ("failed rows that are wrong", "fail_precision"),
+)
 _NO = {"false", "wrong", "no", "0", "fail", "incorrect"}
 
 
@@ -212,9 +218,10 @@ def lines(report: Mapping[str, Any]) -> list[tuple[str, ...]]:
         found = entry.get("measured")
         if found is None:
             continue
-        made.append((f"{id}: right rows passed (phi)", *_interval(found["phi"])))
-        made.append((f"{id}: wrong rows passed (rho)", *_interval(found["rho"])))
-        made.append((f"{id}: failed rows that are wrong", *_interval(found["fail_precision"])))
+        for title, name in _RATES:
+            if (found[name]["lo"], found[name]["hi"]) != (0, 1):  # nothing to count
+                made.append((f"{id}: {title}", *_interval(found[name])))
+        made.append((f"{id}: labelled rows not decided", f"{found['unknown']:.2%}", ""))
         if found["auroc"] is not None:
             made.append((f"{id}: AUROC of the score", f"{found['auroc']:.3f}", ""))
         if "threshold" in entry:
