@@ -17,7 +17,7 @@ from tilth.journal.records import Record
 from tilth.journal.store import Journal
 from tilth.journal.waiting import WaitingList
 from tilth.models.base import Model, ModelError, Reply, Request, Usage, Waiting, as_messages
-from tilth.models.prices import cost
+from tilth.models.prices import price
 from tilth.models.structured import with_parsed
 
 ANSWER_TOKENS = 512
@@ -65,6 +65,7 @@ class Asker:
         self.waiting = WaitingList(journal)
         self.counts = Counts()
         self._prices = prices
+        self._rates: dict[str, tuple[float, float] | None] = {}
         self._slots = asyncio.Semaphore(concurrency)
         self._settled = asyncio.Condition()
         self._flights: dict[str, asyncio.Future[Reply]] = {}
@@ -179,7 +180,7 @@ class Asker:
     def _guess(self, model: Model, request: Request) -> tuple[float, int]:
         """Dollars and tokens set aside for a call."""
         guess = Usage(len(request.text) // 4, request.n * int(request.sampling.get("max_tokens") or ANSWER_TOKENS))
-        return cost(model.name, guess, self._prices) or 0.0, guess.input + guess.output
+        return self._cost(model.name, guess) or 0.0, guess.input + guess.output
 
     async def _send(self, model: Model, request: Request) -> list[Reply]:
         usd, tokens = (0.0, 0) if model.local else self._guess(model, request)
@@ -211,10 +212,17 @@ class Asker:
         if model.local:
             return 0.0
         name = model_name(_who(model, reply)) if hasattr(model, "members") else model.name
-        price = cost(name, reply.usage, self._prices)
-        if price is None:
+        found = self._cost(name, reply.usage)
+        if found is None:
             self.counts.unpriced.add(name)
-        return price or 0.0
+        return found or 0.0
+
+    def _cost(self, name: str, usage: Usage) -> float | None:
+        """US dollars, or None when no price is known."""
+        if name not in self._rates:
+            self._rates[name] = price(name, self._prices)
+        rate = self._rates[name]
+        return None if rate is None else (usage.input * rate[0] + usage.output * rate[1]) / 1e6
 
     def _record(
         self,
