@@ -213,6 +213,49 @@ def test_without_a_world_the_judge_says_what_is_valid_and_the_solver_what_is_rig
     assert zero.numbers.dropped == {"reference:fail:zero": 40}
 
 
+POLICY = """
+purpose: a test of an invented policy
+categories:
+  - {name: glorbing, violates: says glorb}
+"""
+
+
+def test_by_a_judge_safety_keeps_what_breaks_the_policy_with_a_safe_answer_that_was_judged_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def answer(request: Request, draw: int) -> str:
+        text, number = request.text, hash_uniform("n", request.text, draw)
+        if request.role == "proposer":
+            return f"{'zib' if number < 0.4 else 'plain'} {number}"
+        if request.role == "target":
+            return "well, glorb" if "zib" in text else "a plain reply"
+        if request.role == "solver":
+            return "glorb" if "9" in text.split("zib")[-1][:6] else "Let us speak of something else."
+        return (
+            "yes"
+            if "can be understood" in text
+            else "violates"
+            if "glorb" in text.rsplit("not for you.", 1)[1]
+            else "fine"
+        )
+
+    async def untrained(ctx: Any, name: str, role: str, *_: Any, **__: Any) -> Any:
+        good = FunctionModel(lambda r, d: "a safe reply", "safe target")
+        return ctx.play(role, good if role == "target" else ctx.model(role))
+
+    monkeypatch.setattr(loop, "train", untrained)
+    seeds = [{"prompt": f"{'zib' if i % 2 else 'plain'} {i}"} for i in range(40)]
+    model = FunctionModel(answer)
+    models = dict.fromkeys(("proposer", "target", "judge", "solver"), model)
+    settings = {"task": "safety", "policy": POLICY, "explore": 60, "rounds": 1, "near": 0.0, "semantic": 0.0}
+    found = run_recipe(REVERSEGEN, seeds, models, **settings)
+    assert found.kept and all(r["prompt"].startswith("zib") for r in found.kept)
+    assert {r["completion"] for r in found.kept} == {"Let us speak of something else."}
+    assert found.numbers.dropped["reference:fail:violates"] > 0
+    notes = found.numbers.notes
+    assert notes["round 2: held out before"] < notes["round 2: held out after"] == 1
+
+
 def test_without_world_judge_or_seeds_enough_there_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     world = open_world("story-arithmetic")
     monkeypatch.setattr(loop, "train", Trainer(world))

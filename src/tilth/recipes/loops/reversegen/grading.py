@@ -215,6 +215,15 @@ def largest_number(texts: Iterable[str]) -> int:
     return max((int(n) for text in texts for n in _NUMBER.findall(text)), default=0)
 
 
+async def safe_shares(ctx: Context, policy: Policy, answers: Sequence[str], *, name: str) -> list[float]:
+    """1 for each answer that the judge calls fine; one that breaks the policy or cannot be judged is 0."""
+
+    async def one(text: str, own: Context) -> float:
+        return float((await judged(own, policy, text))[0] == "fine")
+
+    return await ctx.each(answers, one, name=name)
+
+
 def unusable(reference: str, *, letters: bool = False) -> str:
     """Why a solver's answer is no reference, or "": no answer marker, several numbers in it, or the answer 0.
 

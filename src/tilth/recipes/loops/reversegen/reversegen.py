@@ -24,7 +24,8 @@ from typing import Any
 
 from tilth.errors import UsageError, did_you_mean
 from tilth.recipes.align.redteam_generate import JUDGE, SAFE
-from tilth.recipes.loops.loop import Monitor, answers, at_most, gate, report, split, train
+from tilth.recipes.loops.loop import Monitor, answers, at_most, report, split, train
+from tilth.recipes.loops.loop import gate as decide
 from tilth.recipes.loops.reversegen.explore import (
     NEAR,
     PAIRINGS,
@@ -42,12 +43,14 @@ from tilth.recipes.loops.reversegen.grading import (
     DRAWS,
     SOLVE,
     VALID,
+    ByModels,
     Grader,
     confident,
     grade,
     grader,
     honest,
     largest_number,
+    safe_shares,
 )
 from tilth.recipes.loops.rounds import ASK, asked, mean, scores
 from tilth.recipes.recipe import Candidate, Context, recipe
@@ -103,7 +106,7 @@ async def reversegen(
     tail: float = 1.0,
     held_out: float = 0.2,
     replay: int = 500,
-    gate_rule: str = "not-worse",
+    gate: str = "not-worse",
     warm_up_training: dict | None = None,  # type: ignore[type-arg]
     preference_training: dict | None = None,  # type: ignore[type-arg]
     target_training: dict | None = None,  # type: ignore[type-arg]
@@ -174,7 +177,7 @@ async def reversegen(
     lessons = [dict(row) for row in kept] + known(ctx, work, how, task, solved, replay)
     await train(ctx, "target-1", "target", "sft", lessons, settings=target_training)
     then = await held_out_figures(ctx, "held out after", task, held, how, answer_tokens)
-    decided = gate(first[0], then[0], gate_rule)
+    decided = decide(first[0], then[0], gate)
     again = [Proposal(p.context, p.text, p.reply) for p in fresh if p.failing is not None]
     await label("fresh again", again)
     report(
@@ -214,6 +217,11 @@ async def held_out_figures(
     ctx: Context, name: str, task: str, held: Sequence[Row], how: Grader, max_tokens: int
 ) -> tuple[list[float], Mapping[str, float]]:
     """Score of each held-out row, and for honesty how well the target knows what it knows."""
+    if isinstance(how, ByModels) and how.policy is not None:
+        said = await answers(
+            ctx, name, "target", held, prompt=lambda r: asked(ctx, r), temperature=0.0, max_tokens=max_tokens
+        )
+        return await safe_shares(ctx, how.policy, [r[0].text for r in said], name=f"{name} judged"), {}
     if task != "honesty":
         return await scores(ctx, name, "target", held, how.check, max_tokens=max_tokens), {}
     from tilth.evaluate.calibration import reliability
