@@ -34,7 +34,7 @@ BUDGETS = {
     "docs": 90,
     "engine": 90,
     "project": 90,
-    "recipes": 60,
+    "recipes": 120,
     "report": 60,
     "select": 60,
     "train": 120,

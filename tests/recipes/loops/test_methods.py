@@ -13,6 +13,7 @@ import pytest
 from tilth.engine.local import Result, run_plan
 from tilth.engine.memory import Harvested, run_recipe
 from tilth.engine.plan import Plan
+from tilth.engine.replay import replay
 from tilth.errors import UsageError
 from tilth.models.base import Model, Reply, Request
 from tilth.models.doubles import FunctionModel
@@ -45,6 +46,14 @@ def run(
 
 def kept(done: Result) -> list[dict[str, Any]]:
     return list(done.folder.read("data/kept"))
+
+
+def rebuilt(done: Result) -> list[dict[str, Any]]:
+    """Kept rows of a run made anew from its journal, where nothing is trained and nobody asked."""
+    again = replay(done.folder.path, done.folder.path.with_name("again"))
+    assert again.exit_code == 0, again.error
+    assert not (again.folder.path / "artefacts").exists()
+    return kept(again)
 
 
 def record(done: Result, name: str) -> dict[str, Any]:
@@ -179,6 +188,7 @@ def test_spin_starts_at_indifference_and_leaves_out_what_it_writes_already(tmp_p
     assert done.summary["dropped"]["pair:fail:identical"] > 0
     assert all(row["chosen"] != row["rejected"] for row in kept(done))
     assert abs(done.summary["notes"]["round 1: margin"]) < 0.05
+    assert rebuilt(done) == kept(done)
 
 
 @pytest.mark.train
@@ -233,6 +243,7 @@ def test_weak_to_strong_measures_every_student_and_the_gap(tmp_path: Path) -> No
     for row in kept(done):
         assert row["completion"] in ("#### 0", "#### 1") and sum(row["belief"]) == pytest.approx(1)
     assert done.summary["bound"]["strong"]["folder"].startswith("artefacts/confidence-")
+    assert rebuilt(done) == kept(done)
 
 
 def test_the_gap_recovered_is_0_for_a_copy_of_the_weak_1_for_the_ceiling_and_not_given_without_a_gap() -> None:

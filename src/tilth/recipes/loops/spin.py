@@ -134,13 +134,13 @@ def said(row: Mapping[str, Any]) -> str:
 
 
 async def margin(
-    ctx: Context, round: int, rows: Sequence[Row], own: Sequence[str], before: Model, after: Model
+    ctx: Context, number: int, rows: Sequence[Row], own: Sequence[str], before: Model, after: Model
 ) -> list[float]:
     """By how much more the training raised the written answers' log-likelihood than that of the model's own answers now.
 
     Args:
         ctx: the run.
-        round: for the record.
+        number: of the round.
         rows: held-out rows with a completion.
         own: an own answer to each.
         before, after: the models of the two sides, as folders.
@@ -160,23 +160,16 @@ async def margin(
             texts = [(str(item[0]), item[place]) for item in used]
             old, new = (open_scorer(spec_of(model))(texts) for model in (before, after))
             gains.append([None if a is None or b is None else a.nats - b.nats for a, b in zip(old, new, strict=True)])
-        return [round_(g - o) for g, o in zip(*gains, strict=True) if g is not None and o is not None]
+        return [round(g - o, 6) for g, o in zip(*gains, strict=True) if g is not None and o is not None]
 
     async def run() -> list[float]:
         return await ctx.run(measure)
 
-    inputs = [round, before.identity, after.identity, digest([list(item) for item in used])]
+    inputs = [number, before.identity, after.identity, digest([list(item) for item in used])]
     return list(await ctx.step("margin", inputs, run))
 
 
 def spec_of(model: Model) -> str:
     """The SPEC of a model folder."""
     start = start_of(model)
-    if start.startswith("nano"):
-        return start
-    return f"{'nano' if 'nano' in model.identity.partition(':')[0] else 'hf'}:{start}"
-
-
-def round_(value: float) -> float:
-    """Six digits: recorded figures do not depend on the last bits of a sum."""
-    return round(value, 6)
+    return start if start.startswith("nano") else f"{model.identity.partition(':')[0]}:{start}"

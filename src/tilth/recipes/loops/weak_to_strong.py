@@ -166,11 +166,12 @@ async def train_softly(
     ctx: Context, name: str, rows: Sequence[Mapping[str, Any]], start: Model, settings: Mapping[str, Any]
 ) -> Model:
     """Train the strong role on beliefs, recorded like `tilth.recipes.loops.loop.train`."""
-    options, base = {"seed": ctx.seed, **settings}, start_of(start, "strong")
+    options = {"seed": ctx.seed, **settings}
 
     async def make(folder: Path) -> dict[str, Any]:
         from tilth.train.confidence import confidence
 
+        base = start_of(start, "strong")
         done = await ctx.run(lambda: confidence(rows, folder / "model", base=base, settings=options))
         return {"seconds": done.seconds}
 
