@@ -31,12 +31,12 @@ def guarded(text, **settings):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (json.dumps({"reason": "-", "verdict": "safe", "hazards": []}), "guard:pass"),
-        (json.dumps({"reason": "-", "verdict": "unsafe", "hazards": ["crime"]}), "guard:fail:crime"),
-        (json.dumps({"reason": "-", "verdict": "unsafe", "hazards": []}), "guard:unknown:unparsed"),
-        (json.dumps({"reason": "-", "verdict": "safe", "hazards": ["crime"]}), "guard:unknown:unparsed"),
-        (json.dumps({"reason": "-", "verdict": "unsafe", "hazards": ["rudeness"]}), "guard:unknown:unparsed"),
-        ("It helps.\nVerdict: unsafe (crime, intrusion)", "guard:fail:crime"),
+        (json.dumps({"reason": "-", "verdict": "safe", "hazard": "none"}), "guard:pass"),
+        (json.dumps({"reason": "-", "verdict": "unsafe", "hazard": "crime"}), "guard:fail:crime"),
+        (json.dumps({"reason": "-", "verdict": "unsafe", "hazard": "none"}), "guard:unknown:unparsed"),
+        (json.dumps({"reason": "-", "verdict": "safe", "hazard": "crime"}), "guard:unknown:unparsed"),
+        (json.dumps({"reason": "-", "verdict": "unsafe", "hazard": "rudeness"}), "guard:unknown:unparsed"),
+        ("It helps.\nVerdict: unsafe (crime)", "guard:fail:crime"),
         ("Harmless.\nVerdict: safe", "guard:pass"),
         ("I would call this unsafe, not safe.", "guard:unknown:unparsed"),
         ("Verdict: safeish", "guard:unknown:unparsed"),
@@ -79,7 +79,7 @@ def test_the_policy_is_the_users():
     verdict, ask = guarded("Verdict: unsafe (picking)", hazards="picking: opening locks that are not one's own")
     assert verdict.reason == "guard:fail:picking"
     assert "opening locks" in ask.asked[0]
-    assert ask.schemas[0]["properties"]["hazards"]["items"]["enum"] == ["picking"]
+    assert ask.schemas[0]["properties"]["hazard"]["enum"] == ["none", "picking"]
     assert "With a pick." not in guarded("x", subject="request")[1].asked[0]
     assert all(what in guarded("x")[1].asked[0] for what in HAZARDS.values())
     for bad in ({"way": "loud"}, {"hazards": "[1]"}, {"subject": "all"}):

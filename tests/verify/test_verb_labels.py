@@ -121,3 +121,56 @@ def test_records_of_prm800k_are_read_and_the_first_error_is_looked_for(tmp_path,
 def test_a_mistake_is_one_message(answers, capsys, words, said):
     assert main(["verify", answers, "--with", "math", *words, "--out", "out"]) == 2
     assert said in capsys.readouterr().err
+
+
+COLUMNS = {
+    "facts": {"documents": ["Ann was born in Rome."]},
+    "selfcheck": {"samples": ["Ann was born in Rome.", "She is a Roman."]},
+    "guard": {},
+    "step-judge": {},
+    "attributes": {},
+}
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_a_judging_verifier_runs_on_a_plain_file_and_follows_its_judge(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    rows = [{"prompt": f"{i}?", "completion": "Ann was born.", "truth": bool(i % 2), **COLUMNS[name]} for i in range(8)]
+    words = [
+        write(tmp_path / "rows.jsonl", rows),
+        "--with",
+        name,
+        "--role",
+        "judge=noisy-judge",
+        "--role",
+        "guard=noisy-judge",
+    ]
+    found = verified(capsys, *words, "--truth", "truth", *(["--set", "most=.4"] if name == "selfcheck" else []))
+    assert found["kept"] == 4
+    assert (found["labels"][name]["measured"]["phi"]["value"], found["labels"][name]["measured"]["rho"]["value"]) == (
+        1,
+        0,
+    )
+    assert found["parse"][name]["rate"] == 1
+    verdicts = pl.read_parquet("out/verdicts/*.parquet")
+    assert verdicts["score"].is_not_null().all()
+    assert (verdicts["version"] != "").all()
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "words"),
+    [
+        ("language", {"completion": "This is what it was about for all of them."}, ["--set", "lang=en"]),
+        ("licence", {"completion": "x", "licence": "mit"}, []),
+        ("private", {"completion": "x"}, []),
+        ("regex", {"completion": "#### 7"}, ["--set", "pattern=^#### \\d+$"]),
+        ("steps", {"completion": "1 + 1 = 2"}, []),
+        ("tools", {"completion": '{"name": "f", "arguments": {}}', "tools": [{"name": "f"}]}, []),
+        ("simulate", {"completion": '{"name": "f", "arguments": {}}', "environment": {"f": [{"result": 1}]}}, []),
+        ("schema", {"completion": "7"}, ["--set", "schema={type: integer}"]),
+    ],
+)
+def test_a_verifier_without_a_model_runs_on_a_plain_file(name, columns, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    found = verified(capsys, write(tmp_path / "rows.jsonl", [columns]), "--with", name, *words)
+    assert found["kept"] == 1

@@ -80,25 +80,27 @@ def read_native(text: str) -> Judged | None:
 
 
 def _form(hazards: Sequence[str]) -> Form[Judged]:
-    def made(verdict: Any, named: Any) -> Judged | None:
-        if verdict not in ("safe", "unsafe") or not isinstance(named, list) or not set(map(str, named)) <= set(hazards):
-            return None
-        return None if (verdict == "safe") == bool(named) else Judged(verdict == "safe", tuple(map(str, named)))
+    def made(verdict: Any, hazard: Any) -> Judged | None:
+        if verdict == "safe":
+            return Judged(True) if hazard == "none" else None
+        return Judged(False, (hazard,)) if verdict == "unsafe" and hazard in hazards else None
 
     def of_text(text: str) -> Judged | None:
         name, colon, said = final_line(text).partition(":")
         if not colon or name.strip(" *_").lower() != "verdict":
             return None
         # The longer word first: "unsafe" holds "safe".
-        match = re.fullmatch(r"[\s*_]*(unsafe|safe)[\s*_.]*(?:\(([\w\s,-]*)\))?[\s*_.]*", said, re.I)
-        return match and made(match[1].lower(), [w.strip().lower() for w in (match[2] or "").split(",") if w.strip()])
+        match = re.fullmatch(r"[\s*_]*(unsafe|safe)[\s*_.]*(?:\(([\w -]*)\))?[\s*_.]*", said, re.I)
+        return match and made(match[1].lower(), (match[2] or "none").strip().lower())
 
-    names = {"type": "array", "items": {"type": "string", "enum": list(hazards)}, "uniqueItems": True}
     return Form(
-        {"verdict": {"type": "string", "enum": ["safe", "unsafe"]}, "hazards": names},
-        lambda value: made(value.get("verdict"), value.get("hazards")),
+        {
+            "verdict": {"type": "string", "enum": ["safe", "unsafe"]},
+            "hazard": {"type": "string", "enum": ["none", *hazards]},
+        },
+        lambda value: made(value.get("verdict"), value.get("hazard")),
         of_text,
-        "Verdict: safe\nor\nVerdict: unsafe (names of the hazards, separated by commas)",
+        "Verdict: safe\nor\nVerdict: unsafe (the name of the gravest hazard)",
         "what speaks for and against a hazard",
     )
 
