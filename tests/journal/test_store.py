@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tilth.errors import DiskError, UsageError
 from tilth.journal import Journal, Outcome, Record
 from tilth.journal.keys import request_hash, request_key
+from tilth.journal.records import SeedSet
 
 
 def record(key: str, **more: object) -> Record:
@@ -164,3 +165,10 @@ def test_fork_takes_answers_and_no_outcomes(tmp_path: Path) -> None:
     assert new.copy_answers(tmp_path / "a" / "journal.db") == 1
     assert new.reply("k") is not None and new.finished() == set()
     new.close()
+
+
+@given(st.sets(st.integers(0, 300)))
+def test_a_set_of_seeds_is_a_set(indices: set[int]) -> None:
+    made = SeedSet([*indices, *indices])
+    assert made == indices and len(made) == len(indices) and list(made) == sorted(indices)
+    assert all((i in made) == (i in indices) for i in range(-3, 320)) and "0" not in made

@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ def run_on_ray(plan: Plan, out: str | Path | None, *, fork: str | Path | None = 
     return result
 
 
-def shards(total: int, finished: set[int]) -> Iterator[tuple[int, list[int]]]:
+def shards(total: int, finished: Collection[int]) -> Iterator[tuple[int, Sequence[int]]]:
     """Number and unfinished seeds of every shard that has any.
 
     Args:
@@ -78,9 +78,10 @@ def shards(total: int, finished: set[int]) -> Iterator[tuple[int, list[int]]]:
     """
     size = min(LARGEST_SHARD, max(SMALLEST_SHARD, -(-total // SHARDS)))
     for number, start in enumerate(range(0, total, size)):
-        left = [i for i in range(start, min(total, start + size)) if i not in finished]
+        whole = range(start, min(total, start + size))
+        left = [i for i in whole if i not in finished]
         if left:
-            yield number, left
+            yield number, whole if len(left) == len(whole) else left
 
 
 def gather(journal: Journal, shard: Path) -> None:
@@ -110,7 +111,7 @@ def _work(
     ray: Any,
     plan: Plan,
     folder: RunFolder,
-    todo: list[tuple[int, list[int]]],
+    todo: list[tuple[int, Sequence[int]]],
     budget: Mapping[str, float],
     started: bool,
     quiet: bool,
@@ -183,7 +184,7 @@ def _places(ray: Any, plan: Plan) -> int:
     return int(ray.cluster_resources().get("GPU" if _on_gpu(ray, plan) else "CPU", 1))
 
 
-def work_shard(plan: dict[str, Any], folder: str, number: int, seeds: list[int], started: bool) -> tuple[str, Any]:
+def work_shard(plan: dict[str, Any], folder: str, number: int, seeds: Sequence[int], started: bool) -> tuple[str, Any]:
     """Run one shard, in a worker: resumes where a lost worker stopped; returns its folder and what stopped it."""
     shard = Path(folder) / "shards" / f"{number:05d}"
     shard.parent.mkdir(exist_ok=True)

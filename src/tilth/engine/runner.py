@@ -105,15 +105,14 @@ class Runner:
             self._progress.close()
 
     async def _rows(self, rows: Iterable[Row]) -> None:
-        finished = self.journal.finished_bits()
+        finished = self.journal.finished()
         slots = asyncio.Semaphore(self.concurrency)
         index = -1
         try:
             for index, row in enumerate(rows):
                 if self._stopping.is_set() or (self.limit is not None and index >= self.limit):
                     break
-                done = index >> 3 < len(finished) and finished[index >> 3] >> (index & 7) & 1
-                if done or (self.only is not None and index not in self.only):
+                if index in finished or (self.only is not None and index not in self.only):
                     continue
                 await slots.acquire()
                 if self._stopping.is_set():

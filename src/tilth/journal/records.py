@@ -1,8 +1,8 @@
-"""What a journal holds: an answer, and what became of a seed. Knows no database."""
+"""What a journal holds: answers, what became of a seed, sets of seeds. Knows no database."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -61,6 +61,34 @@ class Outcome:
     scope: str
     status: Status
     content: Mapping[str, Any] = field(default_factory=dict)
+
+
+class SeedSet(Set[int]):
+    """Indices of seeds, a bit each: a megabyte for eight million.
+
+    Args:
+        indices: none below 0.
+    """
+
+    def __init__(self, indices: Iterable[int] = ()) -> None:
+        self._bits, self._count = bytearray(), 0
+        for index in indices:
+            place, bit = index >> 3, 1 << (index & 7)
+            if place >= len(self._bits):
+                self._bits.extend(bytes(place + 1 - len(self._bits)))
+            self._count += not self._bits[place] & bit
+            self._bits[place] |= bit
+
+    def __contains__(self, index: object) -> bool:
+        if not isinstance(index, int) or not 0 <= index >> 3 < len(self._bits):
+            return False
+        return bool(self._bits[index >> 3] >> (index & 7) & 1)
+
+    def __iter__(self) -> Iterator[int]:
+        return (place * 8 + bit for place, byte in enumerate(self._bits) if byte for bit in range(8) if byte >> bit & 1)
+
+    def __len__(self) -> int:
+        return self._count
 
 
 def as_record(row: tuple[Any, ...]) -> Record:

@@ -18,7 +18,7 @@ import orjson
 
 from tilth.errors import DiskError, UsageError
 from tilth.journal.place import lock, refuse_network
-from tilth.journal.records import Outcome, Record, as_record
+from tilth.journal.records import Outcome, Record, SeedSet, as_record
 
 VERSION = 1
 COMMIT_SECONDS = 0.5
@@ -164,19 +164,9 @@ class Journal:
         query = "SELECT EXISTS (SELECT 1 FROM requests) OR EXISTS (SELECT 1 FROM outcomes)"
         return not self.read(query).fetchone()[0]
 
-    def finished(self) -> set[int]:
+    def finished(self) -> SeedSet:
         """Indices of the seeds that need no more work (done or skipped)."""
-        rows = self.read("SELECT seed FROM outcomes WHERE status IN ('done','skipped')")
-        return {int(r[0]) for r in rows}
-
-    def finished_bits(self) -> bytearray:
-        """The same as one bit a seed, lowest first: a megabyte for eight million."""
-        bits = bytearray()
-        for (seed,) in self.read("SELECT seed FROM outcomes WHERE status IN ('done','skipped')"):
-            if seed >> 3 >= len(bits):
-                bits.extend(bytes((seed >> 3) + 1 - len(bits)))
-            bits[seed >> 3] |= 1 << (seed & 7)
-        return bits
+        return SeedSet(int(r[0]) for r in self.read("SELECT seed FROM outcomes WHERE status IN ('done','skipped')"))
 
     def outcomes(self) -> Iterator[Outcome]:
         """All outcomes in seed order."""
