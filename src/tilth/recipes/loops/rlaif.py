@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator
 
 from tilth.recipes.align.constitutional_ai import CHOOSE, CRITICISE, EXAMPLE, REVISE, THINK, constitutional_ai
 from tilth.recipes.align.rlaif_pairs import COMPARE, CRITERION, LETTER, REASON, rlaif_pairs
-from tilth.recipes.loops.loop import split, train
+from tilth.recipes.loops.loop import at_most, split, train
 from tilth.recipes.loops.rounds import ASK, Rounds, checker, mean
 from tilth.recipes.recipe import Candidate, Context, recipe
 from tilth.rows.row import Row
@@ -46,6 +46,7 @@ async def rlaif(
     rounds: int = 1,
     revisions: int = 1,
     k: int = 2,
+    per_prompt: int = 4,
     criterion: str = CRITERION,
     constitution: str | None = None,
     least_margin: float = 0.1,
@@ -67,6 +68,7 @@ async def rlaif(
         rounds: of preferences, at most, after the supervised one.
         revisions: of each answer; 0 leaves the supervised stage out.
         k: answers compared a prompt and round.
+        per_prompt: pairs of one prompt and round, at most.
         criterion: what the judge goes by.
         constitution: principles in YAML, see constitutional-ai.
         least_margin: smallest margin of a pair.
@@ -101,6 +103,7 @@ async def rlaif(
         first = bool(revisions) and loop.number == 1
         name = f"{'revise' if first else 'compare'} {loop.number}"
         made = [one for some in await ctx.each(work, revised if first else compared, name=name) for one in some]
+        made = at_most(ctx, made, per_prompt, lambda row: str(row["prompt"]))
         column = "completion" if first else "chosen"
         if loop.collapsed(made, [f"{r['prompt']} {r[column]}" for r in made], len(made) / len(work)):
             continue
