@@ -91,3 +91,11 @@ def test_a_promised_error_rate_is_kept():
         kept += (1 - threshold) / 2 <= 0.2  # the true error above a threshold t is (1 - t) / 2
     assert kept >= 60 * 0.85
     assert learn_then_test([0.9, 0.8], [True, True], alpha=0.1) is None
+
+
+def test_many_labels_bring_the_threshold_close_to_the_rate_that_is_tolerated():
+    rng = random.Random(1)
+    draw = [(s, rng.random() < s) for s in (rng.random() for _ in range(20_000))]
+    threshold = learn_then_test([s for s, _ in draw], [r for _, r in draw], alpha=0.2)
+    assert threshold == pytest.approx(0.6, abs=0.03)
+    assert learn_then_test([1.0] * 50 + [0.0] * 50, [True] * 50 + [False] * 50, alpha=0.1) == 1.0

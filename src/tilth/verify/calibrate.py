@@ -249,9 +249,8 @@ def choose(scores: Sequence[float], right: Sequence[bool], rule: Rule) -> float 
     if not truth.any() or truth.all():
         return None
     at = np.unique(values)
-    over = values[None, :] >= at[:, None]
-    gain = over[:, truth].mean(1) - over[:, ~truth].mean(1)
-    return float(at[int(gain.argmax())])
+    below = [np.searchsorted(np.sort(part), at) / len(part) for part in (values[truth], values[~truth])]
+    return float(at[int((below[1] - below[0]).argmax())])
 
 
 def redecided(verdict: Verdict, threshold: float | None, more: Mapping[str, Any]) -> Verdict:

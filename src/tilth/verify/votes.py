@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tilth.theory.intervals import upper_tail
+
 Label = Hashable
 ROUNDS = 200
 
@@ -182,14 +184,15 @@ def learn_then_test(scores: Sequence[float], right: Sequence[bool], alpha: float
     Source:
         Angelopoulos, Bates, Candes, Jordan and Lei 2021, arXiv:2110.01052, sections 3 and 5.
     """
-    best: float | None = None
-    for threshold in sorted(set(scores), reverse=True):
-        accepted = [r for s, r in zip(scores, right, strict=True) if s >= threshold]
-        n, wrong = len(accepted), accepted.count(False)
+    ranked = sorted(zip(scores, right, strict=True), key=lambda pair: -pair[0])
+    best, wrong = None, 0
+    for n, (score, is_right) in enumerate(ranked, 1):
+        wrong += not is_right
+        if n < len(ranked) and ranked[n][0] == score:
+            continue  # rows of one score are accepted together
         if (1 - alpha) ** n > delta:
             continue  # too few rows to reject anything, whatever they are
-        tail = sum(math.comb(n, k) * alpha**k * (1 - alpha) ** (n - k) for k in range(wrong + 1))
-        if tail > delta:
+        if 1 - upper_tail(wrong + 1, n, alpha) > delta:
             break
-        best = threshold
+        best = score
     return best
