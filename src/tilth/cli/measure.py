@@ -28,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--grid", metavar="A,B,..", help="coverage of the combinations of these columns")
     parser.add_argument("--before", metavar="F", help="an earlier round: what has been lost of its tail")
     parser.add_argument(
-        "--embed", metavar="SPEC", help="spread of embeddings: hashed, minilm, column:NAME, st:NAME, URL#MODEL, openai:MODEL"
+        "--embed",
+        metavar="SPEC",
+        help="spread of embeddings: hashed, minilm, column:NAME, st:NAME, URL#MODEL, openai:MODEL",
     )
     parser.add_argument("--map", action="append", default=[], metavar="NEW=OLD", help="read column OLD as NEW")
     add_json(parser)
@@ -106,5 +108,10 @@ def _table(found: dict[str, Any]) -> str:
         lines.append(
             ("generations from the sources: mean, max", f"{found['lineage']['mean']:.2f}, {found['lineage']['max']}")
         )
+    asked = found["verb_noun"]
+    lines.append(("orders by rule: rows, different verb-noun pairs", f"{asked['rows']:,}, {asked['distinct']:,}"))
+    for verb in asked["commonest"][:8]:
+        objects = ", ".join(f"{n['noun']} {n['rows']:,}" for n in verb["nouns"])
+        lines.append((f"asks to: {verb['verb']}", f"{verb['rows']:,}  {objects}".strip()))
     lines += [(f"opens with: {o['opening']}", f"{o['rows']:,}") for o in found["openings"][:8]]
     return table(lines)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tilth.select.bleu import Grams, corpus_grams, self_bleu_of
 from tilth.select.exact import exact_groups
 from tilth.select.near import near_groups
+from tilth.select.verbs import verb_and_noun
 from tilth.select.words import words
 
 VENDI_FEATURES = 512
@@ -38,7 +39,9 @@ def measure(texts: Sequence[str], *, near: str | float = "0.7", openings: int = 
         ``distinct`` (distinct n-grams / n-grams, n = 1..4, Li et al. 2016); ``entropy_bits`` (n = 1..3); ``self_bleu``
         (BLEU-4, see `tilth.select.bleu`); ``vendi`` (Friedman and Dieng 2023: the effective number of distinct texts
         under cosine similarity of hashed TF-IDF, `VENDI_FEATURES` features); ``exact_duplicates`` and
-        ``near_duplicates`` (share of rows that selection would drop); ``openings`` (first word and first content word).
+        ``near_duplicates`` (share of rows that selection would drop); ``verb_noun`` (rows that order something, distinct
+        pairs, and the commonest verbs with four objects each, by the rules of `tilth.select.verbs`); ``openings`` (first
+        word and first content word).
     """
     texts = list(texts)
     sizes, grams = corpus_grams(texts)
@@ -58,6 +61,7 @@ def measure(texts: Sequence[str], *, near: str | float = "0.7", openings: int = 
         "exact_duplicates": share[0],
         "near_duplicates": share[1],
         "near_threshold": float(str(near)),
+        "verb_noun": _verb_noun(texts, openings),
         "openings": [{"opening": name, "rows": count} for name, count in _openings(texts).most_common(openings)],
     }
 
@@ -107,6 +111,19 @@ def _spread(values: list[int]) -> dict[str, float]:
 def _entropy(counts: NDArray[np.int64]) -> float:
     share = counts[counts > 0] / max(1, counts.sum())
     return float(-(share * np.log2(share)).sum()) + 0.0
+
+
+def _verb_noun(texts: Sequence[str], most: int) -> dict[str, Any]:
+    pairs = Counter(pair for pair in map(verb_and_noun, texts) if pair[0])
+    verbs: Counter[str] = Counter()
+    for (verb, _), count in pairs.items():
+        verbs[verb] += count
+    nouns: dict[str, list[dict[str, Any]]] = {verb: [] for verb, _ in verbs.most_common(most)}
+    for (verb, noun), count in pairs.most_common():
+        if noun and verb in nouns and len(nouns[verb]) < 4:
+            nouns[verb].append({"noun": noun, "rows": count})
+    commonest = [{"verb": verb, "rows": verbs[verb], "nouns": found} for verb, found in nouns.items()]
+    return {"rows": pairs.total(), "distinct": len(pairs), "commonest": commonest}
 
 
 def _openings(texts: Sequence[str]) -> Counter[str]:
