@@ -14,6 +14,7 @@ import marshal
 import os
 import select
 import socket
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -97,7 +98,7 @@ def run(
         SandboxError: the sandbox cannot be started.
     """
     isolation = best_isolation() if isolation == "auto" else isolation
-    as_root = os.geteuid() == 0 and isolation in ("bubblewrap", "landlock")
+    as_root = isolation in ("bubblewrap", "landlock") and os.geteuid() == 0
     folder = tempfile.mkdtemp(prefix="tilth-") if isolation in ("landlock", "none") else None
     bounds = {
         "cpu": limits.cpu, "memory": limits.memory << 20, "file": limits.disk << 20, "files": limits.files,
@@ -117,7 +118,7 @@ def run(
     if command is not None and command["data"]:
         bounds["data"] = bounds.pop("memory")
     if isolation == "docker":
-        said, output, stopped = container.run(job, asked, limits.wall + 30, limits.memory * 3 // 2)
+        said, output, stopped = container.run(job, asked, limits.wall + 30, limits.memory * 3 // 2, seed)
         return _result(said, output.decode("utf-8", "replace")[-limits.output :], stopped, "C")
     try:
         with keeper.lent(TIERS[isolation], inside, seed) as zygote:
@@ -273,6 +274,8 @@ def require(isolation: Isolation) -> None:
     if isolation == "auto":
         best_isolation()
         return
+    if isolation in ("bubblewrap", "landlock") and sys.platform != "linux":
+        raise SandboxError("it needs Linux", todo=keeper.HOW_TO_GET_ONE)
     if isolation == "bubblewrap" and keeper.bubblewrap_path() is None:
         raise SandboxError("bubblewrap (bwrap) is not installed", todo=keeper.HOW_TO_GET_ONE)
     if isolation == "docker" and container.tool() is None:

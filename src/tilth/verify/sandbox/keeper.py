@@ -34,8 +34,8 @@ _LIBRARIES = ("/lib", "/lib64", "/lib32", "/usr/lib", "/usr/lib64")
 _MAX_IDLE = 8
 _FIRST_UID = 2**30
 HOW_TO_GET_ONE = (
-    "install bubblewrap (apt-get install bubblewrap; it needs Linux and user namespaces) or run Docker or Podman, or"
-    " accept the risk with --unsafe-no-isolation, which runs model-written code without isolation and marks every"
+    "on Linux install bubblewrap (apt-get install bubblewrap; it needs user namespaces), elsewhere run Docker or Podman;"
+    " or accept the risk with --unsafe-no-isolation, which runs model-written code without isolation and marks every"
     " verdict"
 )
 
@@ -125,7 +125,8 @@ def _forget() -> None:
     _idle.clear()
 
 
-os.register_at_fork(after_in_child=_forget)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 def start(tier: str, interpreter: str, seed: int) -> Zygote:

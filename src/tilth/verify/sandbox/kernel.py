@@ -170,14 +170,11 @@ def leave_root(uid: int | None) -> None:
 
 def read(fd: int) -> bytes:
     """All that there is to read; the descriptor is closed."""
-    data = os.read(fd, 1 << 20)
-    if len(data) == 1 << 20:
-        parts = [data]
-        while part := os.read(fd, 1 << 20):
-            parts.append(part)
-        data = b"".join(parts)
+    parts = []
+    while part := os.read(fd, 1 << 20):
+        parts.append(part)
     os.close(fd)
-    return data
+    return b"".join(parts)
 
 
 def close_others(kept: Iterable[int]) -> None:
