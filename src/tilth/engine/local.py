@@ -184,7 +184,8 @@ async def run_frozen(
     )
     with _signals(runner):
         try:
-            await runner.run(seeds)  # type: ignore[arg-type]
+            first = min(only, default=0) if only and not recipe.pool else 0
+            await runner.run(seeds.since(first), first)
         except TilthError as stopped:
             runner.stop(stopped)
         finally:

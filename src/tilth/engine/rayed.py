@@ -25,8 +25,8 @@ from tilth.errors import TilthError, UsageError
 from tilth.journal.store import Journal
 from tilth.rows.folder import RunFolder
 
-SMALLEST_SHARD, LARGEST_SHARD, SHARDS = 50, 10_000, 64
-"""Seeds a shard: about a 64th of all, within these bounds."""
+SMALLEST_SHARD, LARGEST_SHARD, SHARDS = 50, 200_000, 64
+"""Seeds a shard: about a 64th of all, within these bounds; each worker reads over the seeds before its own."""
 LOCK_SECONDS = 60.0
 """How long a shard that starts again waits for the process of its lost node to be gone."""
 DIVIDED = ("usd", "tokens", "requests")
@@ -188,11 +188,9 @@ def work_shard(plan: dict[str, Any], folder: str, number: int, seeds: Sequence[i
     """Run one shard, in a worker: resumes where a lost worker stopped; returns its folder and what stopped it."""
     shard = Path(folder) / "shards" / f"{number:05d}"
     shard.parent.mkdir(exist_ok=True)
-    own = Plan.from_dict(plan)
+    own, only = Plan.from_dict(plan), seeds if isinstance(seeds, range) else frozenset(seeds)
     try:
-        result = _patiently(
-            lambda: run_plan(own, shard, fork=folder if started else None, quiet=True, only=frozenset(seeds))
-        )
+        result = _patiently(lambda: run_plan(own, shard, fork=folder if started else None, quiet=True, only=only))
     except TilthError as error:
         return str(shard), error
     return str(shard), result.error

@@ -91,26 +91,34 @@ class Runner:
         self.error = self.error or error
         self._stopping.set()
 
-    async def run(self, rows: Iterable[Row]) -> None:
-        """Work on all seeds that need it, until done or stopped; outcomes are in the journal."""
+    async def run(self, rows: Iterable[Row], first: int = 0) -> None:
+        """Work on all seeds that need it, until done or stopped; outcomes are in the journal.
+
+        Args:
+            rows: the seeds.
+            first: index of the first of them, where those before are not to be used.
+        """
         keeper = asyncio.create_task(self._keep_time())
         try:
             if self.recipe.pool:
                 await self._race([asyncio.create_task(self._pool(rows))])
             else:
-                await self._rows(rows)
+                await self._rows(rows, first)
         finally:
             keeper.cancel()
             self.journal.commit()
             self._progress.close()
 
-    async def _rows(self, rows: Iterable[Row]) -> None:
+    async def _rows(self, rows: Iterable[Row], first: int) -> None:
+        last = None if self.only is None else max(self.only, default=-1)
         finished = self.journal.finished()
         slots = asyncio.Semaphore(self.concurrency)
         index = -1
         try:
-            for index, row in enumerate(rows):
+            for index, row in enumerate(rows, first):
                 if self._stopping.is_set() or (self.limit is not None and index >= self.limit):
+                    break
+                if last is not None and index > last:
                     break
                 if index in finished or (self.only is not None and index not in self.only):
                     continue
@@ -121,7 +129,7 @@ class Runner:
                 self._tasks.add(task)
                 task.add_done_callback(lambda t: (slots.release(), self._tasks.discard(t)))  # type: ignore[func-returns-value]
             else:
-                self.total = index + 1
+                self.total = max(index + 1, first)
         except TilthError as error:
             self.stop(error)
         await self._race(list(self._tasks))

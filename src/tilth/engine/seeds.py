@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 
 from tilth.engine.plan import Plan
 from tilth.recipes.recipe import Recipe
@@ -32,8 +32,12 @@ class Seeds:
             if sum(f.stat().st_size for f in self._source.files) <= SCAN_BYTES:
                 self.total = self._source.count()
 
-    def __iter__(self) -> Iterable[Row]:  # type: ignore[override]
-        for row in self._source if self._source is not None else self._topic:
+    def __iter__(self) -> Iterator[Row]:
+        return self.since(0)
+
+    def since(self, start: int) -> Iterator[Row]:
+        """The seeds from index `start` on."""
+        for row in self._source.since(start) if self._source is not None else self._topic[start:]:
             if self._text_as and self._text_as not in row and tuple(row) == ("text",):
                 row = Row({self._text_as: row["text"]}, row.id)
             yield row

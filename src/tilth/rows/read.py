@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,15 @@ class Source:
         Raises:
             InputError: a file cannot be read as what its name says.
         """
-        for file_hash, index, columns in self._records():
+        return self.since(0)
+
+    def since(self, start: int) -> Iterator[Row]:
+        """As by iterating, but the first `start` rows are read over.
+
+        Raises:
+            InputError: a file cannot be read as what its name says.
+        """
+        for file_hash, index, columns in islice(self._records(), start, None):
             yield Row(columns, source_id(file_hash, index))
 
     def count(self) -> int:
