@@ -149,6 +149,46 @@ def test_a_reward_model_with_an_adapter_keeps_its_trained_head(tmp_path: Path) -
     assert torch.allclose(merged, beside, atol=1e-4)
 
 
+@pytest.fixture(scope="module")
+def gpt(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of another family: other layers, byte-level tokens, no chat template and no token to pad with."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("gpt")
+    pieces = {piece: i for i, piece in enumerate(["<end>", *sorted(pre_tokenizers.ByteLevel.alphabet())])}
+    tokenizer = Tokenizer(models.BPE(pieces, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<end>").save_pretrained(folder)
+    sizes = {"vocab_size": len(pieces), "n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 256}
+    GPT2LMHeadModel(GPT2Config(**sizes, bos_token_id=0, eos_token_id=0)).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize(("method", "lora"), [("sft", False), ("dpo", True), ("reward", True), ("prm", True)])
+def test_models_of_other_families_train_by_the_same_call(method: str, lora: bool, gpt: Path, tmp_path: Path) -> None:
+    from tilth.train import reward_scores, step_scores
+
+    settings = {"max_steps": 1, "batch": 2, "use_lora": lora, "trainer": "auto"}
+    done = train(DATA[method], tmp_path / "m", method=method, base=f"hf:{gpt}", settings=settings)
+    assert done.engine == "trl" and math.isfinite(done.losses[0])
+    if method == "reward":
+        assert all(reward_scores(done.folder, ROWS[:2]))
+    if method == "prm":
+        assert all(0 < p < 1 for scores in step_scores(done.folder, STEPS[:2]) for p in scores.steps)
+    if method == "sft":
+        first = json.loads((done.folder / "rows" / "train.jsonl").read_text().splitlines()[0])
+        assert isinstance(first["prompt"], str), "without a chat template texts stay texts"
+
+
+def test_a_folder_that_is_no_whole_model_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="not a model folder"):
+        train(ROWS, tmp_path / "m", base=f"hf:{tmp_path}")
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt2"}))
+    with pytest.raises(UsageError, match="no weights: not a whole model folder"):
+        train(ROWS, tmp_path / "m", base=f"hf:{tmp_path}")
+
+
 @pytest.mark.parametrize(
     ("method", "settings", "says"),
     [
@@ -165,6 +205,7 @@ def test_a_reward_model_with_an_adapter_keeps_its_trained_head(tmp_path: Path) -
         ("sft", {"packing": "perhaps"}, "Truthy value expected"),
         ("sft", {"lr_scheduler_type": "downhill"}, "invalid choice"),
         ("sft", {"save_strategy": "steps", "load_best_model_at_end": True}, "load_best_model_at_end"),
+        ("sft", {"assistant_only_loss": True, "completion_only_loss": True}, "TRL refuses|assistant"),
         ("ipo", {"average_log_prob": "no"}, "TRL has no ipo"),
         ("kto", {"average_log_prob": "yes"}, "TRL has no kto"),
     ],

@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"loss {done.losses[0]:.3f} -> {done.losses[-1]:.3f} in {done.seconds:.0f} CPU s")
     if done.cut:
         limit = done.config.get("max_length", 1024)
-        say(f"{done.cut:,} rows have more than {limit} tokens and were cut; --set max_length=N reads more of them")
+        say(f"{done.cut:,} rows have more than {limit} tokens and were cut or left out; --set max_length=N takes more")
     if args.method in ("reward", "prm"):
         print(f"next: tilth verify FILE --with {args.method} --set model=hf:{done.folder}")
     else:

@@ -88,6 +88,8 @@ class StepTrainer(Trainer):
 
             if quantization_config is not None:
                 body = prepare_model_for_kbit_training(body, args.gradient_checkpointing)
+            # PEFT trains and saves the head of such a model whole, which fails where it is also given an adapter.
+            peft_config.exclude_modules = [name for name in ("score", "classifier") if hasattr(body, name)]
             body = get_peft_model(body, peft_config)
             if args.gradient_checkpointing:
                 body.enable_input_require_grads()

@@ -9,23 +9,20 @@ from __future__ import annotations
 import json
 import shutil
 import time
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from tilth.errors import DiskError, InputError, UsageError
-from tilth.models.hf import fingerprint as model_hash
-from tilth.models.spec import open_model
 from tilth.rows.row import digest
 from tilth.train.columns import for_trl
 from tilth.train.config import need_torch
 from tilth.train.engine import local_folder
 from tilth.train.plain import RECORD, Trained, finished, tenths, trained
 from tilth.train.recipe import RECIPE, ROWS, write_recipe
+from tilth.train.start import open_tokenizer, quiet, source
 from tilth.train.trl_settings import HEADS, Told, device_settings, need_trl, parse, told_by, trainer_class
 
 OF_OURS = ("merge", "threads")
@@ -47,7 +44,7 @@ def train_trl(
     name, folder, identity = source(base)
     with quiet():
         told = told_by(method, settings)
-        tokenizer = _tokenizer(folder)
+        tokenizer = open_tokenizer(folder)
         columns = for_trl(rows, method, bool(tokenizer.chat_template))
         if not columns:
             raise InputError("no rows to train on", todo=f"give at least one row with the columns of {method}")
@@ -90,7 +87,7 @@ def recipe_only(
         raise UsageError("the folder is not empty", where=str(out), todo="choose another --out")
     with quiet():
         told = told_by(method, {"seed": 0, **settings}, elsewhere=True)
-        columns = for_trl(rows, method, bool(_tokenizer(folder or name).chat_template))
+        columns = for_trl(rows, method, bool(open_tokenizer(folder or name).chat_template))
     try:
         out.mkdir(parents=True, exist_ok=True)
         write_recipe(out, method, name, columns, told.recipe)
@@ -142,16 +139,24 @@ def _run(
 
     loading = {"dtype": model_args.dtype, "attn_implementation": model_args.attn_implementation}
     arguments.model_init_kwargs = loading | (arguments.model_init_kwargs or {})
-    trainer = trainer_class(method)(
-        model=str(folder), args=arguments, train_dataset=Dataset.from_list(columns),
-        quantization_config=trl.get_quantization_config(model_args), peft_config=trl.get_peft_config(model_args),
-        callbacks=[Progress()],
-    )  # fmt: skip
+    try:
+        trainer = trainer_class(method)(
+            model=str(folder), args=arguments, train_dataset=Dataset.from_list(columns),
+            quantization_config=trl.get_quantization_config(model_args), peft_config=trl.get_peft_config(model_args),
+            callbacks=[Progress()],
+        )  # fmt: skip
+    except (ValueError, TypeError, NotImplementedError) as error:
+        found = f"TRL refuses this training: {str(error).strip().splitlines()[0]}"
+        raise UsageError(found, where=name, todo="change the setting or the model") from error
     for shown in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(shown)
     size = sum(p.numel() for p in trainer.model.parameters())
     limit = getattr(arguments, "max_length", None)
-    trainer.train(resume_from_checkpoint=str(last) if last else None)
+    try:
+        trainer.train(resume_from_checkpoint=str(last) if last else None)
+    except torch.OutOfMemoryError as error:
+        todo = "a smaller per_device_train_batch_size or max_length, use_lora=true, or several GPUs with recipe.yaml"
+        raise UsageError("the GPU's memory is full", where=name, todo=todo) from error
     history = trainer.state.log_history
     losses = [float(entry["loss"]) for entry in history if "loss" in entry]
     record = {
@@ -171,28 +176,6 @@ def _run(
     fresh.replace(out)
     shutil.rmtree(aside, ignore_errors=True)
     return trained(out, record)
-
-
-def source(base: str) -> tuple[str, Path, str]:
-    """Name (Hub) or absolute path, folder and identity of a start.
-
-    Raises:
-        UsageError: there is no such model, or it has no weights to start from.
-    """
-    if base == "nano:scratch":
-        raise UsageError("TRL starts from a model, and nano:scratch has none", todo="train it with trainer=plain first")
-    folder = local_folder(base)
-    if folder is None:
-        from tilth.models.hf import HfModel
-
-        model = open_model(base)
-        assert isinstance(model, HfModel)
-        return base.removeprefix("hf:"), model.folder, model.identity
-    if not (folder / "config.json").is_file():
-        raise UsageError(
-            "no config.json: not a model folder", where=str(folder), todo="give a folder written by save_pretrained"
-        )
-    return str(folder.resolve()), folder, model_hash(folder)
 
 
 def last_checkpoint(folder: Path) -> Path | None:
@@ -263,36 +246,3 @@ def save(trainer: Any, out: Path, method: str, base: Path, dtype: str, lora: boo
         model = PeftModel.from_pretrained(whole, str(adapter)).merge_and_unload()
     (model.to(torch.float16) if half else model).save_pretrained(out)
     tokenizer.save_pretrained(out)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without the libraries' progress bars and notices; their errors still come through."""
-    import datasets
-    import transformers
-
-    bars = datasets.is_progress_bar_enabled()
-    level = transformers.utils.logging.get_verbosity()
-    datasets.disable_progress_bars()
-    transformers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.set_verbosity_error()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            yield
-        finally:
-            transformers.utils.logging.set_verbosity(level)
-            if bars:
-                datasets.enable_progress_bars()
-
-
-def _tokenizer(name: str | Path) -> Any:
-    import transformers
-
-    try:
-        return transformers.AutoTokenizer.from_pretrained(name)
-    except Exception as error:  # transformers has no common base for what it finds wrong with a folder
-        said = str(error).strip().splitlines()[0][:200]
-        raise UsageError(
-            f"no tokenizer can be loaded ({said})", where=str(name), todo="check the model folder"
-        ) from error

@@ -94,7 +94,7 @@ def told_by(method: str, settings: Mapping[str, Any], elsewhere: bool = False) -
         # Adapters on every linear layer match full fine-tuning where those on two do not (Dettmers et al. 2023, section 4).
         found = {"lora_target_modules": ["all-linear"], "dtype": "bfloat16"} | found
         if method in HEADS:
-            found = {"lora_task_type": HEADS[method][1], "lora_modules_to_save": ["score"]} | found
+            found = {"lora_task_type": HEADS[method][1]} | found
     parse(method, {**found, **CPU, "output_dir": "."})
     return Told(found, frozenset(own))
 
