@@ -39,6 +39,8 @@ def panel(ask, *, pair=False, **settings):
         ((5, 1, 1), {}, "panel:fail", 1 / 3),
         ((5, 1, "?"), {}, "panel:unknown:tie", 0.5),
         (("?", "?", "?"), {}, "panel:unknown:unparsed", None),
+        ((5, "?", "?"), {}, "panel:unknown:unparsed", 1.0),
+        ((5, 5, "?"), {}, "panel:pass", 1.0),
         ((5, 5, 1), {"join": "mean"}, "panel:fail", 11 / 3),
         ((5, 4, 3), {"join": "mean"}, "panel:pass", 4),
         ((5, "?", "?"), {"join": "mean"}, "panel:unknown:unparsed", None),

@@ -102,7 +102,11 @@ class PanelVerifier(AskingVerifier):
         if self.join == "mean":
             return [self._mean(v) for v in verdicts]
         if self.join == "majority":
-            joined = vote(table)
+            # Half of all judges, the silent ones included: one that speaks alone is no majority.
+            named = vote(table)
+            joined = [
+                n if n and 2 * row.count(str(n)) > len(row) else None for n, row in zip(named, table, strict=True)
+            ]
             shares = [
                 sum(x == PASS for x in row) / n if (n := sum(x is not None for x in row)) else None for row in table
             ]
@@ -133,7 +137,7 @@ class PanelVerifier(AskingVerifier):
 
     def _joined(self, verdict: Verdict, label: Any, share: float | None, row: Sequence[str | None]) -> Verdict:
         if label not in (PASS, FAIL):
-            detail = verdict.detail if all(x is None for x in row) else "tie"
+            detail = verdict.detail if 2 * sum(x is not None for x in row) <= len(row) else "tie"
             return Verdict(self.id, UNKNOWN, share, verdict.evidence, detail, version=VERSION)
         return Verdict(self.id, label, share, verdict.evidence, version=VERSION)
 
