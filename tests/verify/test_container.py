@@ -91,7 +91,7 @@ def test_a_container_gets_no_network_no_rights_and_no_room_to_write(engine):
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_container_says_what_tier_a_says(engine, name):
-    limits = Limits(cpu=1, wall=8)
+    limits = Limits(cpu=1, wall=4)
     there, here = check_code(PROGRAMS[name], limits, "docker"), check_code(PROGRAMS[name], limits, "bubblewrap")
     assert (there.reason, there.tier, here.tier) == (here.reason, "C", "A")
 
@@ -113,9 +113,8 @@ def test_a_container_that_prints_without_end_fills_nothing_here(engine, monkeypa
     assert (said, len(printed) <= 1 << 16, stopped) == (b"y", True, "")
 
 
-@pytest.mark.parametrize("platform", ["darwin", "win32"])
-def test_elsewhere_than_on_linux_a_container_runs_it_or_nothing_does(engine, monkeypatch, platform):
-    monkeypatch.setattr(sys, "platform", platform)
+def test_elsewhere_than_on_linux_a_container_runs_it_or_nothing_does(engine, monkeypatch):
+    monkeypatch.setattr(sys, "platform", "darwin")
     host.best_isolation.cache_clear()
     try:
         assert host.best_isolation() == "docker"
