@@ -7,18 +7,20 @@ from typing import TYPE_CHECKING
 from tilth.lazy import face
 
 if TYPE_CHECKING:
-    from tilth.audit.advice import Advice, advise_rates
+    from tilth.audit.advice import Advice
     from tilth.audit.annotators import Agreement, agreement, krippendorff_alpha
     from tilth.audit.estimate import Rates, rates
     from tilth.audit.exchange import load_labels, save_labels
-    from tilth.audit.features import advise_features, text_features
+    from tilth.audit.features import advise_features
+    from tilth.audit.from_rates import advise_rates
     from tilth.audit.labels import Label, add_label, consensus, read_labels, undo_label
     from tilth.audit.ledger import calibration, record_measured, record_prediction
     from tilth.audit.planning import Needed, labels_needed, next_stratum
     from tilth.audit.strata import Sampled, sample
+    from tilth.audit.texts import text_features
 
 _HOMES = {
-    "Advice": "advice", "advise_rates": "advice", "advise_features": "features", "text_features": "features",
+    "Advice": "advice", "advise_rates": "from_rates", "advise_features": "features", "text_features": "texts",
     "Label": "labels",
     "add_label": "labels", "agreement": "annotators", "Agreement": "annotators",
     "krippendorff_alpha": "annotators", "consensus": "labels", "read_labels": "labels",

@@ -1,6 +1,6 @@
 """The verifier's rates from labelled rows: eps, rho, phi, the kept labels' noise and the keep rate, with intervals.
 
-Knows counts only. What the rates mean for training is `tilth.audit.advice`'s business.
+Knows counts only. What the rates mean for training is `tilth.audit.from_rates`'s business.
 """
 
 from __future__ import annotations

@@ -160,8 +160,8 @@ def mixture(seen: Array, y: Array, unseen: Array, weights: Array, start: Array |
     """
     n = len(seen)
     if not len(unseen) or not (y > 0).any() or not (y < 0).any():
-        share = float((y > 0).mean()) if n else 0.5
-        return np.full(n + len(unseen), np.log(max(share, 1e-9) / max(1 - share, 1e-9)))
+        positive = float((y > 0).mean()) if n else 0.5
+        return np.full(n + len(unseen), np.log(max(positive, 1e-9) / max(1 - positive, 1e-9)))
     rows = np.vstack([seen, unseen])
     # Decisions of different classifiers may be equal: a little of each one's own spread keeps the covariance regular.
     floor = 1e-6 * np.diag(np.maximum(rows.var(axis=0), 1e-30))
@@ -170,15 +170,14 @@ def mixture(seen: Array, y: Array, unseen: Array, weights: Array, start: Array |
     right = np.concatenate([(y > 0).astype(float), np.full(len(unseen), 0.5) if start is None else start])
     use = weights * labelled if start is None else weights
     for _ in range(ROUNDS if start is None else WARM):
-        score = []
+        score: list[Array] = []
         for share in (right * use, (1 - right) * use):
             total = share.sum() + 1e-12
-            mean = share @ rows / total
-            away = rows - mean
+            away = rows - share @ rows / total
             factor = np.linalg.cholesky((away * share[:, None]).T @ away / total + floor)
             lengths = (np.linalg.solve(factor, away.T) ** 2).sum(axis=0)
             score.append(np.log(total) - lengths / 2 - np.log(np.diag(factor)).sum())
-        odds = np.asarray(score[0] - score[1])
+        odds = np.subtract(*score)
         right = np.where(labelled, right, _sigmoid(odds))
         use = weights
     return odds

@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _advice(folder: Any, rates: Any, labels: Path, args: argparse.Namespace) -> Any:
-    from tilth.audit.advice import advise_rates
+    from tilth.audit.from_rates import advise_rates
     from tilth.rows.read import parse_map, read_rows
 
     real = read_rows(args.real, parse_map(args.map))
@@ -101,7 +101,8 @@ def _advice(folder: Any, rates: Any, labels: Path, args: argparse.Namespace) -> 
         )
     import numpy as np
 
-    from tilth.audit.features import DIMENSION, advise_features
+    from tilth.audit.features import advise_features
+    from tilth.audit.texts import DIMENSION
 
     more = read_rows(args.unlabelled, parse_map(args.map)) if args.unlabelled else []
     real_x, fake_x = _features([*real, *more], fake, args)
@@ -169,7 +170,7 @@ def _two_classes(real: list[Any], fake: list[Any], column: str, *, asked: bool) 
 def _features(real: list[Any], fake: list[Any], args: argparse.Namespace) -> tuple[Any, Any]:
     import numpy as np
 
-    from tilth.audit.features import DIMENSION, text_features
+    from tilth.audit.texts import DIMENSION, text_features
     from tilth.errors import InputError
     from tilth.rows.text import row_text
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tilth.audit.features import text_features
+from tilth.audit.texts import text_features
 from tilth.report.section import Section, legend
 from tilth.report.wording import count
 
