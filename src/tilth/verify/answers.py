@@ -17,6 +17,7 @@ _RELATION = re.compile(r"\\le(?![A-Za-z])|\\ge(?![A-Za-z])|\\ne(?![A-Za-z])|[<>=
 _MATRIX = re.compile(r"\\begin ?\{([pbvB]?matrix|array)\}(?:\{[^{}]*\})?(.*?)\\end ?\{(?:[pbvB]?matrix|array)\}", re.S)
 _WORD = re.compile(r"[A-Za-z]{2,}")
 _AND = re.compile(r"(?:,|;)?\s+(?:or|and)\s+|;")
+_DISPLAY = re.compile(r"(?<!\\)\\[()\[\]]")
 _DOUBTFUL = re.compile(r"\.\.|…|\\[lc]?dots|(?<!\d)\d{1,3}(?:\.\d{3})+,\d")
 _LABEL = re.compile(
     r"^(?:[A-Za-z](?:_\{?\w+\}?)?(?:\^ ?\{? ?-1 ?\}?)?(?: ?\( ?[A-Za-z0-9]+ ?\))?|\( ?[a-z](?: ?, ?[a-z])+ ?\)"
@@ -64,7 +65,7 @@ def read(text: str) -> Node:
     """
     if len(text) > MAX_CHARS or _DOUBTFUL.search(text):
         raise TooHardError("too long, goes on, or a number with separators of another country")
-    text = cleaned(text.replace("$", ""))
+    text = cleaned(_DISPLAY.sub(" ", text.replace("$", "")))
     return _read(text.rstrip(".,; "), 0)
 
 

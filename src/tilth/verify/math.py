@@ -41,7 +41,7 @@ _LETTER = re.compile(r"[(\[]?([A-J])[)\].:]?")
 _CHOICE = re.compile(
     r"\W*(?:(?:option|choice|answer|letter)\s*)?[(\[]?\s*([A-J])\s*(?:[)\].:,]|\*\*|$|\s+[(–—-])", re.I
 )
-_CHOICE_ANYWHERE = re.compile(r"\b(?:[Oo]ption|[Cc]hoice|[Aa]nswer)\s*[(\[]?([A-J])\b|\(([A-J])\)")
+_CHOICE_ANYWHERE = re.compile(r"\b(?:[Oo]ption|[Cc]hoice|[Aa]nswer)\s*(?:is\b|:)?\s*[(\[]?([A-J])\b|\(([A-J])\)")
 _LETTERED = re.compile(r"\(([A-J])\)[\s:.]*(?=\S)(.+)", re.S)
 _CLOSED = ({"yes", "no"}, {"true", "false"})
 _SYMBOLIC = re.compile(r"[\\^=+*<>{}\[\]|_/!]|\b(?![aAI]\b)[a-zA-Z]\b(?!')")
