@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tilth.rows.lineage import Lineage
+    from collections.abc import Sequence
 
+    from tilth.rows.lineage import Lineage
+    from tilth.rows.row import Row
+
+BLOCK_ROWS = 20_000
 HELP = "size, diversity and repetition of a file of rows"
 EXAMPLE = """tilth measure answers.jsonl --json
   tilth measure runs/round2 --before runs/round1 --grid topic,level --embed hashed"""
@@ -39,18 +43,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
     from tilth.cli.common import print_json
-    from tilth.rows.read import parse_map, read_rows
-    from tilth.select import measure, texts_of
+    from tilth.rows.read import parse_map
+    from tilth.select import measure
 
     columns = parse_map(args.map)
-    rows = read_rows(args.file, columns)
-    texts = texts_of(rows, args.on)
+    kind, _, name = (args.embed or "").partition(":")
+    wanted = [*(args.grid.split(",") if args.grid else ()), *([name] if kind == "column" else ())]
+    texts, rows = _read(args.file, columns, args.on, wanted)
     found = measure(texts, near=args.near)
     if args.embed is not None:
         from tilth.select.embed import column_vectors, open_embedder
         from tilth.select.monitor import embedding_spread
 
-        kind, _, name = args.embed.partition(":")
         vectors = column_vectors(rows, name) if kind == "column" else open_embedder(args.embed).embed(texts)
         found["embedding"] = {"embed": args.embed, **embedding_spread(vectors)}
     if args.grid is not None:
@@ -60,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     if args.before is not None:
         from tilth.select.monitor import tail_loss
 
-        found["tail"] = tail_loss(texts_of(read_rows(args.before, columns), args.on), texts)
+        found["tail"] = tail_loss(_read(args.before, columns, args.on, ())[0], texts)
     if lines := _lineage(Path(args.file)):
         from tilth.select.monitor import lineage_depth
 
@@ -70,6 +74,25 @@ def run(args: argparse.Namespace) -> int:
     else:
         print(_table(found))
     return 0
+
+
+def _read(file: str, columns: dict[str, str], on: str | None, wanted: Sequence[str]) -> tuple[list[str], list[Row]]:
+    """The texts of a file, and of its rows the wanted columns: the rest is read and let go, block by block."""
+    from itertools import islice
+
+    from tilth.rows.read import open_source
+    from tilth.rows.row import Row
+    from tilth.select import texts_of
+
+    texts: list[str] = []
+    rows: list[Row] = []
+    source = iter(open_source(file, columns))
+    while block := list(islice(source, BLOCK_ROWS)):
+        texts += texts_of(block, on, len(texts) + 1)
+        # the first rows stay whole, so that a message can say which columns there are
+        for row in block if wanted else ():
+            rows.append(row if len(rows) < 100 else Row({c: row[c] for c in wanted if c in row}, row.id))
+    return texts, rows
 
 
 def _lineage(path: Path) -> list[Lineage]:
