@@ -147,17 +147,14 @@ def limit(limits: dict[str, int], for_good: bool = False) -> None:
 
     Args:
         limits: name to value, see `_LIMITS`.
-        for_good: whether they can never be raised again; CPU time then leaves a second between signal and kill.
+        for_good: whether they can never be raised again. Too much CPU time is then a kill, not a signal: the first
+            process of a process namespace ignores signals.
     """
     for name, value in limits.items():
         kind = _LIMITS[name]
         hard = resource.getrlimit(kind)[1]
         soft = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        if for_good:
-            most = soft + 1 if name == "cpu" and (hard == resource.RLIM_INFINITY or hard > soft) else soft
-        else:
-            most = hard
-        resource.setrlimit(kind, (soft, most))
+        resource.setrlimit(kind, (soft, soft if for_good else hard))
 
 
 def leave_root(uid: int | None) -> None:

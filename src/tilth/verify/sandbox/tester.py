@@ -149,7 +149,7 @@ def _gone(link: remote.Link, reason: str, cpu: int) -> Outcome:
     if ended is None:
         return "fail", "exit", "the program closed its pipe"
     status, used = ended
-    if -status == signal.SIGXCPU or (-status == signal.SIGKILL and used > cpu):
+    if -status == signal.SIGXCPU or (-status == signal.SIGKILL and used > cpu - 0.1):
         return "unknown", "timeout", "CPU time"
     if -status == signal.SIGKILL:
         return "unknown", "resource", "SIGKILL"
