@@ -110,6 +110,9 @@ async def rest(
                         grown.append((made, value))
             ordered = sorted(grown, key=lambda pair: -pair[1])
             fit = at_most(ctx, [m for m, _ in ordered], cap, lambda m: m.lineage.parents, reason="cap:reached")
+            if loop.collapsed(fit, [f"{m['prompt']} {m['completion']}" for m in fit], mean([m["reward"] for m in fit])):
+                grown = []
+                continue
             grown = [(made, float(made["reward"])) for made in fit]
         chosen = [made for made, value in grown if value >= levels[step]]
         if not chosen:

@@ -111,6 +111,7 @@ class Rounds:
     scores: list[float] = field(default_factory=list)
     _before: Model | None = None
     _ended: bool = False
+    _valid: float = 0.0
 
     @classmethod
     async def start(
@@ -152,8 +153,17 @@ class Rounds:
         return True
 
     def collapsed(self, made: Sequence[Candidate], texts: Sequence[str], valid: float = 1.0) -> bool:
-        """Whether the round's texts show collapse; then its rows are dropped with the reason and the round is lost."""
-        alarm = "nothing" if not texts else self.monitor.alarm(texts, valid)
+        """Whether the round's texts show collapse; then its rows are dropped with the reason and the round is lost.
+
+        Args:
+            made: the round's rows.
+            texts: what they say.
+            valid: share that is valid or right; it is held against the first round's, since a hard set has a low one.
+        """
+        self._valid = self._valid or valid
+        alarm = (
+            "nothing" if not texts else self.monitor.alarm(texts, min(1.0, valid / self._valid) if self._valid else 0)
+        )
         report(self.ctx, self.number, {"distinct texts": len(set(texts)), "valid": valid})
         if alarm is None:
             return False

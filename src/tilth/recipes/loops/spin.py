@@ -113,14 +113,13 @@ async def spin(
             continue
         for made in pairs:
             yield made
-        before = ctx.model("target")
-        settings = {"beta": BETA, **(training or {})}
-        await train(ctx, f"target-{loop.number}", "target", "dpo", pairs + earlier, settings=settings)
-        earlier = pairs
-        sample = held[:MARGIN_ROWS]
+        before, sample = ctx.model("target"), held[:MARGIN_ROWS]
         fresh = await answers(
             ctx, f"against {loop.number}", "target", sample, prompt=lambda row: asked(ctx, row), **sampling
         )
+        settings = {"beta": BETA, **(training or {})}
+        await train(ctx, f"target-{loop.number}", "target", "dpo", pairs + earlier, settings=settings)
+        earlier = pairs
         texts = [some[0].text.strip() for some in fresh]
         margins = await margin(ctx, loop.number, sample, texts, before, ctx.model("target"))
         accepted = await loop.decide({**figures, "margin": mean(margins)})
@@ -136,13 +135,13 @@ def said(row: Mapping[str, Any]) -> str:
 async def margin(
     ctx: Context, number: int, rows: Sequence[Row], own: Sequence[str], before: Model, after: Model
 ) -> list[float]:
-    """By how much more the training raised the written answers' log-likelihood than that of the model's own answers now.
+    """By how much more the training raised the log-likelihood of written answers than of those it wrote before.
 
     Args:
         ctx: the run.
         number: of the round.
         rows: held-out rows with a completion.
-        own: an own answer to each.
+        own: an answer to each, drawn from `before`.
         before, after: the models of the two sides, as folders.
 
     Returns:
