@@ -39,6 +39,7 @@ VERIFIERS = Registry(
         "agreement": "tilth.verify.agreement:AgreementVerifier",
         "attributes": "tilth.verify.attributes:AttributesVerifier",
         "code": "tilth.verify.code:CodeVerifier",
+        "codet": "tilth.verify.codet:CodetVerifier",
         "facts": "tilth.verify.facts:FactsVerifier",
         "guard": "tilth.verify.guard:GuardVerifier",
         "judge": "tilth.verify.judge:JudgeVerifier",
