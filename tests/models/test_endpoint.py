@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -146,6 +147,22 @@ def test_every_passing_fault_is_survived_without_losing_an_answer(kind: str) -> 
 def test_a_slow_body_is_waited_for() -> None:
     replies, server, model = answers(chat(), faults=1.0, kinds=("slow",), slow=0.05)
     assert replies[0].text and server.tally.requests == 1 and model.stats.retried == 0
+
+
+def test_a_call_that_takes_far_longer_than_all_others_is_asked_again_long_before_its_timeout(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tilth.models.limiter.LEAST_PATIENCE", 0.3)
+
+    async def work(model: Any, server: Loopback) -> tuple[int, int, int]:
+        for _ in range(4):
+            replies = await asyncio.gather(*(model.send(chat(f"q{i}")) for i in range(40)))
+        server.behaviour = dataclasses.replace(server.behaviour, faults=0.1, kinds=("hang",))
+        replies = await asyncio.gather(*(model.send(chat(f"r{i}")) for i in range(60)))
+        return len(replies), server.tally.faults["hang"], model.stats.faults["timeout"]
+
+    count, hung, lost = served(work)
+    assert count == 60 and lost == hung > 0
 
 
 def test_a_hanging_call_ends_by_its_timeout_and_blocks_nobody() -> None:

@@ -7,7 +7,7 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tilth.models.limiter import Limiter
+from tilth.models.limiter import LEAST_PATIENCE, Limiter, Patience
 
 
 async def window(limiter: Limiter, refused: int) -> None:
@@ -97,3 +97,29 @@ def test_places_are_conserved_whatever_happens(ceiling: int, events: list[str]) 
         assert limiter.in_flight == 0
 
     asyncio.run(go())
+
+
+def test_patience_follows_the_slowest_answers_once_there_are_enough() -> None:
+    patience = Patience(600.0)
+    for _ in range(99):
+        patience.answered(0.05)
+    assert patience.seconds == 600
+    patience.answered(0.05)
+    assert patience.seconds == LEAST_PATIENCE
+    patience.answered(12.0)
+    assert patience.seconds == 120
+    for _ in range(2 * Patience.WINDOW):
+        patience.answered(0.05)
+    assert patience.seconds == LEAST_PATIENCE
+
+
+def test_a_server_that_is_slow_rather_than_lost_gets_its_whole_time_again() -> None:
+    patience = Patience(600.0)
+    for _ in range(200):
+        patience.answered(0.05)
+    for _ in range(21):
+        patience.lost()
+    assert patience.seconds == 600
+    for _ in range(3000):
+        patience.answered(0.05)
+    assert patience.seconds == LEAST_PATIENCE

@@ -53,7 +53,7 @@ def plan_schema() -> dict[str, Any]:
 
 def _model() -> dict[str, Any]:
     """A role's binding: a SPEC, a SPEC with an endpoint's settings, or a pool of these."""
-    from tilth.models.endpoint import SETTINGS
+    from tilth.models.services import SETTINGS
 
     number = {"type": "number", "minimum": 0}
     kinds = {"headers": {"type": "object", "additionalProperties": {"type": "string"}}}

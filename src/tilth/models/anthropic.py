@@ -16,7 +16,8 @@ from tilth.errors import UsageError
 from tilth.models.address import Address, split_url, url_base
 from tilth.models.base import Model, Reply, Request, Usage
 from tilth.models.doubles import estimate_tokens
-from tilth.models.endpoint import SETTINGS, Endpoint, execution_settings
+from tilth.models.endpoint import Endpoint
+from tilth.models.services import SETTINGS, execution_settings
 from tilth.models.spec import Spec
 from tilth.models.structured import schema_instruction, with_parsed
 from tilth.models.wire import BadBodyError, is_raw, server_message, with_instruction

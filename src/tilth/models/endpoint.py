@@ -15,12 +15,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tilth.models.address import Address, address_of_azure, address_of_name, address_of_url
-from tilth.models.base import Model, ModelError, Reply, Request
+from tilth.models.address import Address
+from tilth.models.base import ModelError, Reply, Request
 from tilth.models.doubles import CHARACTERS_A_TOKEN
 from tilth.models.faults import Faults, RefusedError, RetryableError
-from tilth.models.limiter import Limiter, Pace
-from tilth.models.spec import Spec
+from tilth.models.limiter import Limiter, Pace, Patience
 from tilth.models.wire import BadBodyError, Dialect, body, path, replies
 
 if TYPE_CHECKING:
@@ -31,47 +30,12 @@ FIRST_DELAY, GROWTH, LONGEST_DELAY = 0.025, 2.5, 60.0
 little, and ten retries still last two minutes.
 """
 CONNECT_SECONDS = 30.0
+MORE_PATIENCE = 4
+"""A request whose attempt ran out of time gets so many times as long for the next."""
 ANSWER_TOKENS, RECENT = 256, 16
 """Tokens of an answer that are counted against a limit a minute, when the request sets no `max_tokens`, until answers have
 come; and how many recent answers their usual length is taken from.
 """
-SETTINGS: Mapping[str, Any] = {
-    "base_url": "", "endpoint_id": "", "api_key_env": "", "headers": {}, "timeout": 600.0, "deadline": 1800.0,
-    "retries": 10, "concurrency": 256, "response_format": "auto", "rpm": 0.0, "tpm": 0.0,
-}  # fmt: skip
-"""Settings of an endpoint and their defaults.
-
-``base_url`` (for `openai:`; before OPENAI_BASE_URL), ``endpoint_id`` (stands for the URL in journal keys, so
-that a journal can move with its endpoint), ``api_key_env`` (variable that holds the key), ``headers`` (a
-value ``$NAME`` is read from the environment), ``timeout`` (seconds for one attempt, all included),
-``deadline`` (seconds for one request with its retries and waits), ``retries`` (after faults; refusals for
-rate are retried up to the deadline), ``concurrency`` (in flight at most), ``response_format`` (auto,
-json_schema, json_object, off), ``rpm`` and ``tpm`` (requests and tokens a minute at most; 0 is no limit).
-"""
-
-
-def open_openai(spec: Spec) -> Model:
-    """``openai:NAME``: OPENAI_BASE_URL (default https://api.openai.com/v1) and OPENAI_API_KEY."""
-    options = spec.options(SETTINGS)
-    return Endpoint(address_of_name(spec, options), **execution_settings(options))
-
-
-def open_url(spec: Spec) -> Model:
-    """``http://host:port/v1#NAME``."""
-    options = spec.options(SETTINGS)
-    return Endpoint(address_of_url(spec, options), **execution_settings(options))
-
-
-def open_azure(spec: Spec) -> Model:
-    """``azure:DEPLOYMENT``: AZURE_OPENAI_ENDPOINT and AZURE_OPENAI_API_KEY."""
-    options = spec.options(SETTINGS)
-    return Endpoint(address_of_azure(spec, options), **execution_settings(options))
-
-
-def execution_settings(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that an `Endpoint` takes beside its address."""
-    taken = ("base_url", "endpoint_id", "api_key_env", "headers")
-    return {name: value for name, value in options.items() if name not in taken}
 
 
 @dataclass(slots=True)
@@ -129,6 +93,7 @@ class Endpoint:
         self.identity = f"{address.id}#{address.model}{suffix}"
         self.timeout, self.deadline, self.retries = timeout, deadline, retries
         self.limiter = Limiter(concurrency)
+        self._patience: dict[tuple[str, Any, bool], Patience] = {}
         self._requests = Pace(rpm) if rpm else None
         self._tokens = Pace(tpm) if tpm else None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -184,13 +149,15 @@ class Endpoint:
         where = self._path(request)
         url = self._urls.get(where) or self._urls.setdefault(where, self.address.url(where))
         data = self._body(request, n, seed)
-        tries = faults = 0
+        patience = self._patience_with(request)
+        tries = faults = hung = 0
         while True:
             guess = await self._paced(request, n) if self._requests or self._tokens else 0
             given = await self.limiter.acquire(first=tries > 0)
             until = until or given + self.deadline
             try:
-                got = await self._attempt(url, data, request, n, given, until, tries)
+                allowed = min(until - given, self.timeout, patience.seconds * MORE_PATIENCE**hung)
+                got = await self._attempt(url, data, request, n, given, allowed, tries)
             except RefusedError as refusal:
                 said = data
                 if refusal.teaches:
@@ -203,17 +170,29 @@ class Endpoint:
             except RetryableError as fault:
                 tries += 1
                 faults += fault.kind != "throttled"
+                if fault.kind == "timeout":
+                    hung += 1
+                    patience.lost()
                 self.stats.faults[fault.kind] += 1
                 delay = self._delay(fault, tries)
                 if faults > self.retries or time.monotonic() + delay >= until:
                     raise ModelError(f"{fault} (given up after {tries} attempts)") from None
             else:
+                patience.answered(time.monotonic() - given)
                 if self._tokens:
                     self._learn(got, guess)
                 return got
             finally:
                 self.limiter.release()
             await asyncio.sleep(delay)
+
+    def _patience_with(self, request: Request) -> Patience:
+        """That of requests of one kind: same role, same bound on length, with a schema or without."""
+        kind = (request.role, request.sampling.get("max_tokens"), request.schema is None)
+        found = self._patience.get(kind)
+        if found is None:
+            found = self._patience[kind] = Patience(self.timeout)
+        return found
 
     async def _paced(self, request: Request, n: int) -> int:
         """Wait until the limits a minute allow one more call; returns the tokens that were counted for it.
@@ -252,7 +231,7 @@ class Endpoint:
         return min(LONGEST_DELAY, FIRST_DELAY * GROWTH ** (tries - 1)) * (0.5 + 0.5 * random.random())
 
     async def _attempt(
-        self, url: Any, data: bytes, request: Request, n: int, given: float, until: float, tries: int
+        self, url: Any, data: bytes, request: Request, n: int, given: float, allowed: float, tries: int
     ) -> list[Reply]:
         import aiohttp
 
@@ -262,10 +241,9 @@ class Endpoint:
         self.stats.sent += 1
         self.stats.retried += tries > 0
         try:
-            left = until - given
             options: dict[str, Any] = {"proxy": self._proxy} if self._proxy else {}
-            if left < self.timeout:
-                options["timeout"] = aiohttp.ClientTimeout(total=max(left, 0.001))
+            if allowed < self.timeout:
+                options["timeout"] = aiohttp.ClientTimeout(total=max(allowed, 0.001), sock_connect=CONNECT_SECONDS)
             async with session.post(url, data=data, allow_redirects=False, **options) as answer:
                 content = await answer.read()
                 status, headers = answer.status, answer.headers

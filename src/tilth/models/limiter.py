@@ -1,4 +1,5 @@
-"""How many requests an endpoint is given at once: additive increase, multiplicative decrease. Knows no HTTP.
+"""How many requests an endpoint is given, at once (additive increase, multiplicative decrease) and a minute, and how long
+they may take. Knows no HTTP.
 
 A server that refuses the odd request (a hiccup) is merely asked again; one that refuses clearly more than `TOLERATED`
 of a window of requests is over its limit, and the bound is halved. The bound climbs back by a fixed step for each
@@ -20,6 +21,10 @@ MARGIN = 2.0
 STEPS_TO_RECOVER = 32
 """A bound grows by 1/32 of its ceiling (at least 1) a window, so half of it is regained in 16."""
 SMALLEST_WINDOW = 8
+LEAST_PATIENCE, MOST_LOST = 60.0, 20.0
+"""Seconds that any attempt may take, and attempts lost at a rate of more than one in a hundred until all get their whole
+time.
+"""
 LONGEST_PAUSE = 120.0
 """Seconds; a server that asks for more is asked again after this."""
 
@@ -144,6 +149,48 @@ class Pace:
     def correct(self, amount: float) -> None:
         """Note that a call took more than was counted for it (less: a negative number)."""
         self._next += amount / self.per_second
+
+
+class Patience:
+    """How long an attempt may take before it is taken for lost, though the server has not said so.
+
+    Once enough answers have come, `TIMES` the slowest of the last one or two thousand, and at least `LEAST_PATIENCE`
+    seconds. A server that is slow rather than lost shows by attempts given up one after the other: then all get their whole
+    time again.
+
+    Args:
+        longest: seconds at most.
+    """
+
+    ENOUGH, WINDOW, TIMES = 100, 1000, 10.0
+
+    def __init__(self, longest: float) -> None:
+        self.longest = self.seconds = longest
+        self._slowest = self._before = 0.0
+        self._answered, self._lost = 0, 0.0
+
+    def answered(self, took: float) -> None:
+        """Note an answer and the seconds that it took."""
+        self._answered += 1
+        self._lost = max(0.0, self._lost - 1 / self.ENOUGH)
+        if took > self._slowest:
+            self._slowest = took
+            self._weigh()
+        if self._answered % self.WINDOW == 0 or self._answered == self.ENOUGH:
+            self._before, self._slowest = self._slowest, 0.0
+            self._weigh()
+
+    def lost(self) -> None:
+        """Note an attempt that ran out of time."""
+        self._lost += 1
+        self._weigh()
+
+    def _weigh(self) -> None:
+        if self._answered < self.ENOUGH or self._lost > MOST_LOST:
+            self.seconds = self.longest
+        else:
+            usual = self.TIMES * max(self._slowest, self._before)
+            self.seconds = min(self.longest, max(LEAST_PATIENCE, usual))
 
 
 def _surely(window: int) -> float:

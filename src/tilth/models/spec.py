@@ -18,15 +18,15 @@ MODELS = Registry(
     "models",
     {
         "anthropic": "tilth.models.anthropic:open_anthropic",
-        "azure": "tilth.models.endpoint:open_azure",
+        "azure": "tilth.models.services:open_azure",
         "batch": "tilth.models.batch:open_batch",
         "hf": "tilth.models.hf:open_hf",
         "hostile": "tilth.models.hostile:open_hostile",
-        "http": "tilth.models.endpoint:open_url",
-        "https": "tilth.models.endpoint:open_url",
+        "http": "tilth.models.services:open_url",
+        "https": "tilth.models.services:open_url",
         "nano": "tilth.models.spec:open_nano",
         "noisy-judge": "tilth.models.judge:open_judge",
-        "openai": "tilth.models.endpoint:open_openai",
+        "openai": "tilth.models.services:open_openai",
         "oracle": "tilth.models.oracle:open_oracle",
         "replay": "tilth.models.replay:open_replay",
         "vllm": "tilth.models.vllm:open_vllm",
@@ -85,7 +85,7 @@ def open_model(spec: str, *, map: Mapping[str, str] | None = None, settings: Map
         spec: such as ``openai:NAME``, ``http://127.0.0.1:8000/v1#NAME``,
             ``oracle:story-arithmetic?error=.1``.
         map: columns renamed in this run (new name to old name), so that a recording can match on old names.
-        settings: options as in the query, and for endpoints those of `tilth.models.endpoint.Settings`.
+        settings: options as in the query, and for endpoints those of `tilth.models.services.SETTINGS`.
 
     Raises:
         UsageError: the SPEC or an option is wrong, or something needed is not installed.

@@ -111,7 +111,7 @@ class Endpoint:
 
     def __init__(self, spec: str, *, record: str | Path | None = None, timeout: float = 120, tries: int = 4) -> None:
         from tilth.models.address import address_of_name, address_of_url
-        from tilth.models.endpoint import SETTINGS
+        from tilth.models.services import SETTINGS
         from tilth.models.spec import parse_spec
 
         parsed = parse_spec(spec)
