@@ -27,10 +27,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", default="10000,100000,1000000")
     parser.add_argument("--peers", help="a Python that has datasketch, rensa and datatrove")
+    parser.add_argument("--peers-up-to", default="100000", help="largest size for datasketch and datatrove")
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that everything runs")
     args = parser.parse_args()
     sizes = "2000,4000" if args.quick else args.sizes
-    near.main(["--sizes", sizes, *(["--peers", args.peers] if args.peers else [])])
+    peers = ["--peers", args.peers, "--peers-up-to", args.peers_up_to] if args.peers else []
+    near.main(["--sizes", sizes, *peers])
     novelty.main(["--rows", "100", "--stream", "5000"] if args.quick else [])
     grams.main(["--megabytes", "20" if args.quick else "1000"])
     incremental.main(["--pool", "5000" if args.quick else "1000000", "--batch", "500" if args.quick else "10000"])

@@ -1,4 +1,4 @@
-"""The whole command, start-up and files included: ``tilth select FILE --near 0.7`` on a JSONL file.
+"""The whole command, start-up and files included: ``tilth select FILE --near 0.7`` on a JSONL file, held and streamed.
 
 TILTH_DATA=... python benchmarks/select/command.py --rows 1000000
 """
@@ -27,28 +27,21 @@ def main(arguments: list[str] | None = None) -> None:
         with path.open("w") as file:
             for text in corpus(args.rows):
                 file.write(json.dumps({"text": text}) + "\n")
-        command = [
-            sys.executable,
-            "-m",
-            "tilth.cli.main",
-            "select",
-            str(path),
-            "--near",
-            "0.7",
-            "--out",
-            f"{folder}/out",
-        ]
-        start = time.perf_counter()
-        started = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        _, status, used = os.wait4(started.pid, 0)
-        seconds = time.perf_counter() - start
-        if status:
-            sys.exit(f"the command failed with status {status}")
-        summary = json.loads((Path(folder) / "out" / "summary.json").read_text())
-    print(
-        f"tilth select --near 0.7, {args.rows:,} rows: {seconds:.1f} s ({used.ru_utime + used.ru_stime:.1f} CPU-s), peak "
-        f"{used.ru_maxrss / 2**20:.1f} GB, kept {summary['kept']:,}   load {os.getloadavg()[0]:.1f}"
-    )
+        asked = [sys.executable, "-m", "tilth.cli.main", "select", str(path), "--near", "0.7"]
+        for name, more in (("held", ["--set", "stream=false"]), ("streamed", ["--set", "stream=true"])):
+            command = [*asked, *more, "--out", f"{folder}/{name}"]
+            start = time.perf_counter()
+            started = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            _, status, used = os.wait4(started.pid, 0)
+            seconds = time.perf_counter() - start
+            if status:
+                sys.exit(f"the command failed with status {status}")
+            summary = json.loads((Path(folder) / name / "summary.json").read_text())
+            print(
+                f"tilth select --near 0.7, {args.rows:,} rows {name}: {seconds:.1f} s ({used.ru_utime + used.ru_stime:.1f} "
+                f"CPU-s), peak {used.ru_maxrss / 2**20:.1f} GB, kept {summary['kept']:,}   load {os.getloadavg()[0]:.1f}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":
