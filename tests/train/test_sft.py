@@ -12,7 +12,8 @@ from tilth.models.nano import Nano
 from tilth.train import SFTConfig, sft, train_arms
 from tilth.train.base import open_base
 from tilth.train.config import check_method, need_torch
-from tilth.train.plain import RECORD, batches, schedule
+from tilth.train.loop import batches, schedule
+from tilth.train.record import RECORD
 from tilth.worlds import STORY
 from tilth.worlds.arithmetic import SUBTRACTION
 

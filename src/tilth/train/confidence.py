@@ -15,8 +15,10 @@ from tilth.errors import InputError, UsageError
 from tilth.rows.text import prompt_text
 from tilth.train.base import open_base
 from tilth.train.config import SFTConfig, need_torch
-from tilth.train.plain import Objective, Trained, encode, start_model, train_folder
+from tilth.train.loop import Objective
+from tilth.train.plain import encode, start_model, train_folder
 from tilth.train.preference import log_probabilities
+from tilth.train.record import Trained
 
 if TYPE_CHECKING:
     import torch

@@ -18,7 +18,7 @@ from tilth.train.config import LOSS_OF, PreferenceConfig, RewardConfig, SFTConfi
 from tilth.train.recipe import RECIPE, plain_settings, write_recipe
 
 if TYPE_CHECKING:
-    from tilth.train.plain import Trained
+    from tilth.train.record import Trained
 
 ENGINES = ("auto", "plain", "trl")
 LORA = ("use_lora", "use_peft", "qlora", "load_in_4bit", "load_in_8bit")

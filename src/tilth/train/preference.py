@@ -14,7 +14,9 @@ from tilth.errors import InputError
 from tilth.train.base import open_base
 from tilth.train.columns import preference_of, unpaired_of
 from tilth.train.config import LOSS_OF, PreferenceConfig, need_torch
-from tilth.train.plain import Objective, Pair, Trained, encode, start_model, tensors, train_folder
+from tilth.train.loop import Objective
+from tilth.train.plain import Pair, encode, start_model, tensors, train_folder
+from tilth.train.record import Trained
 
 if TYPE_CHECKING:
     import torch

@@ -15,7 +15,9 @@ from tilth.models.nano_tokenizer import Tokenizer
 from tilth.train.base import open_base
 from tilth.train.columns import all_steps, margin_of, preference_of
 from tilth.train.config import RewardConfig, need_torch
-from tilth.train.plain import Objective, Trained, check_ids, encode, start_model, train_folder
+from tilth.train.loop import Objective
+from tilth.train.plain import check_ids, encode, start_model, train_folder
+from tilth.train.record import Trained
 
 if TYPE_CHECKING:
     import torch

@@ -20,8 +20,9 @@ from tilth.rows.row import digest
 from tilth.train.columns import for_trl
 from tilth.train.config import need_torch
 from tilth.train.engine import local_folder
-from tilth.train.plain import RECORD, Trained, finished, tenths, trained
+from tilth.train.loop import tenths
 from tilth.train.recipe import RECIPE, ROWS, write_recipe
+from tilth.train.record import RECORD, Trained, finished, trained
 from tilth.train.start import open_tokenizer, quiet, source
 from tilth.train.trl_settings import HEADS, Told, device_settings, need_trl, parse, told_by, trainer_class
 
