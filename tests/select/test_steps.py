@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tilth.errors import InputError, UsageError
 from tilth.rows import Row
-from tilth.select import Benchmark, Decontaminator, Steps, select_rows
+from tilth.select import Benchmark, Decontaminator, Steps, rouge_l, select_rows
 
 
 def rows_of(*texts: str) -> list[Row]:
@@ -86,3 +86,15 @@ def test_survivors_can_be_the_longest_and_unknown_rules_are_refused() -> None:
         select_rows(rows, Steps(near="0.7", keep="shortest"))
     with pytest.raises(InputError, match="no number in column 'score'"):
         select_rows(rows, Steps(near="0.7", keep="best:score"))
+
+
+def test_accepted_rows_can_tell_what_they_are_most_like() -> None:
+    texts = ["a b c d e", "v w x y z", "a b c y z", "a b c d f"]
+    found = select_rows(rows_of(*texts), Steps(novelty=0.7, similar=True))
+    assert [row.id for row in found.kept] == ["r0", "r1", "r2"]
+    last = found.kept[2]
+    assert [near["id"] for near in last["most_similar"]] == ["r0", "r1"]
+    scores = [rouge_l(texts[2], texts[k]) for k in (0, 1)]
+    assert [near["rouge_l"] for near in last["most_similar"]] == scores
+    assert last["mean_similarity"] == pytest.approx(sum(scores) / 2)
+    assert found.kept[0]["most_similar"] == []

@@ -35,6 +35,8 @@ class Steps:
         on: the column to read instead of the convention.
         keep: who survives a group of duplicates: ``first`` in the file, ``longest``, ``best:COLUMN`` (highest), and for
             semantic duplicates also ``hard`` or ``easy``.
+        similar: whether rows that novelty accepts get the columns ``most_similar`` (ten earlier ones, ROUGE-L falling) and
+            ``mean_similarity``; that compares all pairs.
         stemmer: Porter stemming in novelty.
         shingle: unit and length for near, such as ``word-3`` or ``char-5``.
         memory: bytes that near may take by estimate before MinHash bands prune; None for the default.
@@ -54,6 +56,7 @@ class Steps:
     subset: tuple[Filter, ...] = ()
     on: str | None = None
     keep: str = "first"
+    similar: bool = False
     stemmer: bool = False
     shingle: str = "word-3"
     memory: float | None = None

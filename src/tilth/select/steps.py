@@ -20,7 +20,7 @@ from tilth.select.decontaminate import Decontaminator, Hit
 from tilth.select.exact import exact_groups
 from tilth.select.filters import Fault, Filter, Given, numbers_of
 from tilth.select.near import MEMORY_BYTES, NearResult, near_groups
-from tilth.select.novelty import novelty_pass
+from tilth.select.novelty import Novelty, novelty_pass
 from tilth.select.selection import EXAMPLE_CHARACTERS, EXAMPLES, Selection, Steps, texts_of
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def select_rows(
             text = run.texts[i][:EXAMPLE_CHARACTERS]
             examples[reason].append({"id": run.rows[i].id, "text": text, "evidence": dict(why.evidence)})
     return Selection(
-        [run.rows[i] for i in own if i not in run.found],
+        [run.row(i) for i in own if i not in run.found],
         [(run.rows[i], run.found[i][0]) for i in dropped],
         [(run.rows[i].id, verdict) for i, verdict in judged],
         certificate,
@@ -95,6 +95,7 @@ class _Run:
         self.texts = texts_of(rows, steps.on)
         self.found: dict[int, Finding] = {}
         self.noted: dict[int, Verdict] = {}
+        self.extra: dict[int, dict[str, Any]] = {}
         self.log: list[dict[str, Any]] = []
         self._report: dict[str, Any] = {}
         self.priority = priorities(rows, self.texts, steps.keep)
@@ -162,12 +163,30 @@ class _Run:
         assert steps.novelty is not None
         texts = [self.texts[i] for i in alive]
         result = novelty_pass(texts, steps.novelty, stemmer=steps.stemmer, pool=self.pool)
+        if steps.similar:
+            self._describe(alive, result.kept)
         for i, held in enumerate(result.nearest):
             if held >= 0:
                 score = result.similarity[i]
                 proof = {"survivor": self.rows[alive[held]].id, "similarity": score, "threshold": steps.novelty}
                 out[alive[i]] = _fail("novelty", "rouge-l", score, proof)
         return out
+
+    def _describe(self, alive: list[int], accepted: list[int]) -> None:
+        """Self-Instruct's own fields: the texts accepted before that a row is most like, and its mean ROUGE-L with all."""
+        held = Novelty(stemmer=self.steps.stemmer)
+        for place in accepted:
+            i = alive[place]
+            if i >= self.pool:
+                nearest = [
+                    {"id": self.rows[alive[accepted[k]]].id, "rouge_l": f} for f, k in held.nearest(self.texts[i])
+                ]
+                self.extra[i] = {"most_similar": nearest, "mean_similarity": held.mean(self.texts[i])}
+            held.add(self.texts[i])
+
+    def row(self, i: int) -> Row:
+        """A row as it is kept."""
+        return Row({**self.rows[i], **self.extra[i]}, self.rows[i].id) if i in self.extra else self.rows[i]
 
     def near(self, alive: list[int]) -> dict[int, Finding]:
         """Near duplicates."""
