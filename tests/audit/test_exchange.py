@@ -186,3 +186,37 @@ def test_the_verb_says_what_a_width_takes_and_takes_labels_in_and_out(
     assert json.loads(capsys.readouterr().out)["to_label"].endswith("to_label.csv")
     assert main([*words, "--width", "0.02"]) == 0
     assert "kept_noise" in capsys.readouterr().out
+
+
+def test_the_next_best_rows_are_written_for_another_tool(tmp_path: Path) -> None:
+    source, out = tmp_path / "rows.jsonl", tmp_path / "run"
+    rows = [{"completion": f"#### {i % 7}", "answer": f"{i % 5}", "n": i} for i in range(400)]
+    source.write_text("\n".join(map(json.dumps, rows)))
+    assert main(["verify", str(source), "--with", "math", "--out", str(out)]) == 0
+    written, given, seen = out / "audit" / "to_label.jsonl", tmp_path / "given.jsonl", set()
+
+    def label() -> int:
+        fresh = [json.loads(line)["id"] for line in written.read_text().splitlines()]
+        assert fresh and not seen & set(fresh)
+        seen.update(fresh)
+        words = [{"id": i, "label": "wrong" if int(i, 16) % 4 == 0 else "right"} for i in fresh]
+        with given.open("a") as file:
+            file.write("".join(json.dumps(w) + "\n" for w in words))
+        return len(fresh)
+
+    assert main(["audit", str(out), "--sample", "40"]) == 0
+    assert label() == 40
+    asked = ["audit", str(out), "--labels", str(given), "--width", "0.15", "--of", "epsilon", "--as", "jsonl"]
+    rounds = 0
+    while main(asked) == 0:
+        label()
+        rounds += 1
+    assert 1 <= rounds <= 4
+    found = audit.rates(audit.load_labels(given), *(_ids(out, side) for side in ("kept", "dropped")))
+    assert found.epsilon.hi - found.epsilon.lo <= 0.15
+
+
+def _ids(run: Path, side: str) -> list[str]:
+    import polars as pl
+
+    return pl.read_parquet(run / "data" / side / "*.parquet")["id"].to_list()

@@ -88,7 +88,9 @@ def _records(path: Path) -> list[Mapping[str, Any]] | None:
         lines = whole if whole is not None else [orjson.loads(line) for line in text.splitlines() if line.strip()]
     except orjson.JSONDecodeError:
         return None
-    records: list[Mapping[str, Any]] = [line for line in lines if isinstance(line, dict)] if isinstance(lines, list) else []
+    records: list[Mapping[str, Any]] = (
+        [line for line in lines if isinstance(line, dict)] if isinstance(lines, list) else []
+    )
     foreign = whole is not None or any(
         "responses" in r or "annotations" in r or f"{QUESTION}.responses" in r or "annotation_id" in r for r in records
     )

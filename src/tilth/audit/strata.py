@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -52,6 +52,25 @@ def sample(kept_ids: Iterable[str], dropped_ids: Iterable[str], size: int = 200,
     take_kept, take_dropped = _allocate(len(kept), len(dropped), size)
     chosen = [Sampled(i, "kept") for i in ranked(kept, seed)[:take_kept]]
     chosen += [Sampled(i, "dropped") for i in ranked(dropped, seed)[:take_dropped]]
+    return sorted(chosen, key=lambda s: digest("audit-order", seed, s.id))
+
+
+def further(
+    kept_ids: Iterable[str], dropped_ids: Iterable[str], seen: Iterable[str], more: Mapping[Stratum, int], seed: int = 0
+) -> list[Sampled]:
+    """The next rows to label: so many of each side, in the order of `sample`, none that somebody has labelled.
+
+    Args:
+        kept_ids, dropped_ids: ids of the rows that the verifier kept and rejected.
+        seen: ids with a label.
+        more: rows wanted of each side, such as `tilth.audit.planning.labels_needed` says.
+        seed: of the ranking.
+    """
+    known, sides = set(seen), {"kept": kept_ids, "dropped": dropped_ids}
+    chosen = []
+    for stratum, count in more.items():
+        left = [i for i in ranked(list(dict.fromkeys(sides[stratum])), seed) if i not in known]
+        chosen += [Sampled(i, stratum) for i in left[:count]]
     return sorted(chosen, key=lambda s: digest("audit-order", seed, s.id))
 
 

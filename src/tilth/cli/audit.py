@@ -51,7 +51,8 @@ def run(args: argparse.Namespace) -> int:
     if args.export is not None:
         return _export(folder, labels, args.export)
     if labels is None or args.format is not None:
-        found = _sample(folder, args.sample, args.seed, args.format or "jsonl")
+        chosen = None if labels is None or args.width is None else _next(folder, labels, args)
+        found = _sample(folder, args.sample, args.seed, args.format or "jsonl", chosen)
         if args.json:
             print_json(found)
         else:
@@ -140,7 +141,7 @@ def _needed_text(needed: Any) -> str:
         return f"all rows of this run will not make the interval of {needed.figure} {needed.width:g} wide: grow more"
     return (
         f"about {needed.more:,} more labels ({needed.kept:,} kept, {needed.dropped:,} dropped rows) make the interval of "
-        f"{needed.figure} {needed.width:g} wide; --serve with the same --width chooses them"
+        f"{needed.figure} {needed.width:g} wide; --serve or --as with the same --width chooses them"
     )
 
 
@@ -155,13 +156,32 @@ def _export(folder: Any, labels: Path | None, target: Path) -> int:
     return 0
 
 
-def _sample(folder: Any, size: int, seed: int, format: str) -> dict[str, Any]:
-    """Write the rows to label, blind, and beside them which stratum each comes from."""
+def _next(folder: Any, labels: Path, args: argparse.Namespace) -> Any:
+    """The rows that the wanted width takes beyond those that are labelled.
+
+    Raises:
+        UsageError: the interval is narrow enough already.
+    """
+    from tilth.audit import labels_needed, load_labels, read_labels
+    from tilth.audit.strata import further
+    from tilth.errors import UsageError
+
+    needed = labels_needed(rates_of(folder, labels).counts, args.width, args.of)
+    if not needed.more:
+        raise UsageError(_needed_text(needed), todo="ask for a smaller --width, or leave out --as")
+    given = read_labels(labels, torn=True) if labels == folder.labels else load_labels(labels)
+    kept, dropped = ids_of(folder)
+    more = {"kept": needed.kept, "dropped": needed.dropped}
+    return further(kept, dropped, [label.id for label in given], more, args.seed)  # type: ignore[arg-type]
+
+
+def _sample(folder: Any, size: int, seed: int, format: str, chosen: Any = None) -> dict[str, Any]:
+    """Write the rows to label, blind, and beside them which stratum each comes from; a new sample unless chosen."""
     from tilth.audit import sample
     from tilth.report.labelling import write_tasks
 
     kept, dropped = ids_of(folder)
-    chosen = sample(kept, dropped, size, seed)
+    chosen = sample(kept, dropped, size, seed) if chosen is None else chosen
     wanted = {s.id for s in chosen}
     rows = {
         str(r["id"]): {k: v for k, v in r.items() if k not in ("id", "reason")}
@@ -172,7 +192,9 @@ def _sample(folder: Any, size: int, seed: int, format: str) -> dict[str, Any]:
     target = folder.path / "audit"
     target.mkdir(exist_ok=True)
     path = write_tasks(target, format, [(s.id, rows[s.id]) for s in chosen])
-    folder.write_json(target / "sample.json", {"seed": seed, "size": size, "strata": {s.id: s.stratum for s in chosen}})
+    folder.write_json(
+        target / "sample.json", {"seed": seed, "size": len(chosen), "strata": {s.id: s.stratum for s in chosen}}
+    )
     say("which rows the verifier kept is not shown in the file, so that labels are given blind")
     return {
         "to_label": str(path),
