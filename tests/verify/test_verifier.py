@@ -1,19 +1,26 @@
 from __future__ import annotations
 
 import asyncio
+from importlib.util import find_spec
 
 import pytest
 
 from tilth.errors import UsageError
+from tilth.models.nano import SHIPPED
 from tilth.rows.row import Row
 from tilth.verify import VERIFIERS, open_verifier
 from tilth.verify.verifier import Verifier
 
-NEEDED = {"regex": {"pattern": "a"}}
+NEEDED = {
+    "regex": {"pattern": "a"}, "panel": {"judges": ["a", "b"]}, "prm": {"model": f"hf:{SHIPPED}"},
+    "reward": {"model": f"hf:{SHIPPED}"},
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("id", sorted(VERIFIERS))
 def test_every_verifier_keeps_the_protocol(id):
+    if id in ("prm", "reward") and (find_spec("torch") is None or find_spec("transformers") is None):
+        pytest.skip("torch and transformers are not installed")
     verifier = open_verifier(id, NEEDED.get(id, {}))
     assert isinstance(verifier, Verifier)
     assert verifier.id == id

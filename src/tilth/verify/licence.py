@@ -92,8 +92,9 @@ class LicenceVerifier(RowVerifier):
             raise UsageError("licence: allow is a list of names", todo="--set 'allow=[mit, cc-by-4.0]'")
 
     def missing(self, row: Mapping[str, Any]) -> str | None:
-        """The column that the row lacks, or None; a row that names no licence is unknown, not an error."""
-        return None
+        """The column that the row lacks, or None; one that has texts but names no licence is unknown, not an error."""
+        known = {self.column, "license", "completion", "messages", "prompt", "text"}
+        return None if known & set(row) else self.column
 
     def verify(self, row: Row) -> Verdict:
         """pass; fail with ``licence`` or ``notice``; unknown with ``unnamed``."""
