@@ -1,6 +1,6 @@
 """The table of an experiment's result rows: mean over seeds with its interval, and the paired difference from the first arm.
 
-python benchmarks/train/experiments.py runs/verified-or-not [--columns wrong_share,synthetic] [--last]
+python benchmarks/train/experiments.py runs/verified-or-not [--columns wrong_share,synthetic] [--against ARM] [--last]
     [--where world=rare-wordings] [--against random]
 """
 
@@ -35,7 +35,7 @@ def main() -> None:
         groups.setdefault((row["arm"], int(row.get("round") or 0)), []).append(row)
     rounds = max(r for _, r in groups)
     shown = {k: v for k, v in groups.items() if not args.last or k[1] == rounds}
-    base = next((found for (arm, _), found in shown.items() if arm == args.against), next(iter(shown.values())))
+    base = next((found for (arm, _), found in groups.items() if arm == args.against), next(iter(shown.values())))
     heads = [
         "arm",
         *(["round"] if rounds else []),
