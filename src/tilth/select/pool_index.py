@@ -252,6 +252,7 @@ def _kinds(steps: Steps) -> dict[str, Any]:
     if steps.novelty is not None:
         found["novelty"] = {"threshold": steps.novelty, "stemmer": steps.stemmer}
     whole = ["--semantic"] if steps.semantic is not None else []
+    whole += ["--set similar"] if steps.similar else []
     whole += [s.name for s in steps.subset if s.name in ("k-center", "facility", "deita")]
     if whole:
         raise UsageError(f"{whole[0]} needs the whole pool, not its index", todo="use --set pool=FILE")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 _TOKEN = re.compile(r"[A-Za-z0-9_][\w'’\-]*|[.?!:;,()\n]|\S")
+_NAME = re.compile(r"(?<=[a-z,] )[A-Z][a-z]+\b")
 _END = frozenset(".?!:;\n")
 _SENTENCES = 4
 """How far into a text an order is looked for."""
@@ -40,6 +41,11 @@ _OPENING = _words(
     "given based using in for if when with from as after before to by on at assuming suppose imagine consider"
 )
 _PARTICLES = _words("in up down out off away back over")
+_NEVER = _words(
+    """two three four five six seven eight nine ten eleven twelve twenty thirty forty fifty hundred thousand half last today
+    yesterday tomorrow once twice there here thus therefore hence however otherwise initially overall yes no ok sure hello hi
+    dear not also instead monday tuesday wednesday thursday friday saturday sunday as"""
+)
 _NO_ADVERBS = _words("reply apply supply multiply comply imply assembly family")
 _LATER = _words("below above here there together now again today")
 _NOUN_ENDINGS = ("tion", "ment", "ness", "ity", "ance", "ence", "ship", "ism", "age")
@@ -51,8 +57,9 @@ def verb_and_noun(text: str) -> tuple[str, str]:
     Args:
         text: an instruction in English, in whatever form.
     """
+    names = {name.lower() for name in _NAME.findall(text[:2_000])}
     for clause in _clauses(text)[:_SENTENCES]:
-        at = _verb_at(clause)
+        at = _verb_at(clause, names)
         if at is not None:
             return _plain_verb(clause[at].lower()), _object(clause[at + 1 :])
     return "", ""
@@ -68,9 +75,11 @@ def _clauses(text: str) -> list[list[str]]:
     return [clause for clause in out if clause]
 
 
-def _verb_at(clause: list[str]) -> int | None:
+def _verb_at(clause: list[str], names: set[str]) -> int | None:
     """Where the verb of an order stands in a clause."""
     low = [token.lower() for token in clause]
+    if low[0] in names and (len(low) == 1 or low[1] not in _DETERMINERS | {"me", "us"}):
+        return None
     i, orders = 0, True
     while i < len(low) and (low[i] in _BEFORE or low[i] == "," or _is_adverb(low[i])):
         i += 1
@@ -118,7 +127,14 @@ def _is_adverb(word: str) -> bool:
 
 def _may_be_verb(low: list[str], i: int) -> bool:
     word = low[i]
-    closed = word in _DETERMINERS or word in _PRONOUNS or word in _PREPOSITIONS or word in _STOPS or word in _ASKING
+    closed = (
+        word in _NEVER
+        or word in _DETERMINERS
+        or word in _PRONOUNS
+        or word in _PREPOSITIONS
+        or word in _STOPS
+        or word in _ASKING
+    )
     if closed or not word.isalpha() or word.endswith(("ed", *_NOUN_ENDINGS)):
         return False
     # a noun that begins a statement is followed by its verb: "Flights are ..."
