@@ -36,7 +36,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Look and tell; the exit code is 0 whatever is missing, since nothing here is needed by everyone."""
-    found = [_python(), _sandbox(), _torch(), _extra("transformers", "train"), _ray(), _browser()]
+    found = [
+        _python(),
+        _sandbox(),
+        _torch(),
+        _extra("transformers", "train"),
+        _extra("trl", "train"),
+        _ray(),
+        _browser(),
+    ]
     if args.model:
         found += _features(args.model)
     else:
