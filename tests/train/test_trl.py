@@ -278,6 +278,18 @@ def test_several_losses_and_averaged_ones_reach_trl(tmp_path: Path) -> None:
     assert done.losses[0] > math.log(2) and done.config["loss_type"] == ["sigmoid", "sft"]
 
 
+def test_no_training_reports_to_anyone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+    from huggingface_hub.utils import _telemetry
+
+    said: list[Any] = []
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_TELEMETRY", False)
+    monkeypatch.setattr(_telemetry, "_start_telemetry_thread", lambda *args: said.append(args))
+    train(ROWS, tmp_path / "m", settings={**SHORT, "max_steps": 1})
+    assert not said and os.environ["HF_HUB_DISABLE_TELEMETRY"] == "1"
+
+
 def test_rows_beyond_the_longest_length_are_counted(tmp_path: Path) -> None:
     done = train(ROWS, tmp_path / "m", settings={**SHORT, "max_length": 45})
     assert 0 < done.cut < len(ROWS)

@@ -90,6 +90,7 @@ def recipe_text(method: str, model: str, settings: Mapping[str, Any]) -> str:
             else f"{command} --config {RECIPE} --num_processes 8"
         )
         + f"\n# without a GPU add: {ON_CPU}\n"
+        "# TRL tells the Hub that it was started unless HF_HUB_DISABLE_TELEMETRY=1 is set\n"
     )
     body = {"model_name_or_path": model, "dataset_name": ROWS, "output_dir": "trained", **settings}
     return head + yaml.safe_dump(body, sort_keys=False, allow_unicode=True)

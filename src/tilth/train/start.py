@@ -5,6 +5,7 @@ Knows no training.
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,9 +44,16 @@ def source(base: str) -> tuple[str, Path, str]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the libraries' progress bars and notices; their errors still come through."""
+    """Without the libraries' progress bars, notices and counting of uses; their errors still come through.
+
+    TRL's trainers tell the Hub that they were started, unless this is turned off; nothing here reports to anyone.
+    """
     import datasets
+    import huggingface_hub
     import transformers
+
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY = True
 
     bars = datasets.is_progress_bar_enabled()
     level = transformers.utils.logging.get_verbosity()
