@@ -97,13 +97,19 @@ def calibration(folder: str | Path) -> list[dict[str, Any]]:
 
     Returns:
         One record a prediction, latest state: key, verdict, predicted, real_only, gain (as stored), and measured,
-        measured_real_only, measured_gain, inside (whether the measured accuracy lies in the predicted interval) and
-        sign_right, which are None while nothing is measured or the verdict says nothing.
+        measured_real_only, measured_gain, inside (whether the measured accuracy lies in the predicted interval; None for
+        a guide) and sign_right, which are None while nothing is measured or the verdict says nothing.
     """
     entries = read_ledger(folder)
     measured: dict[str, Mapping[str, Any]] = {e["key"]: e for e in entries if e.get("kind") == "measured"}
     latest = {e["key"]: e for e in entries if e.get("kind") == "prediction"}
     return [_joined(e, measured.get(key)) for key, e in latest.items()]
+
+
+def mean_error(joined: Sequence[Mapping[str, Any]]) -> float | None:
+    """Mean absolute error of measured predictions; a guide's accuracies are another model's, and are left out."""
+    errors = [abs(f["measured"] - f["predicted"]["value"]) for f in joined if f["basis"] != "guide"]
+    return sum(errors) / len(errors) if errors else None
 
 
 def calibration_figure(found: Sequence[Mapping[str, Any]]) -> Figure:
@@ -130,9 +136,10 @@ def calibration_figure(found: Sequence[Mapping[str, Any]]) -> Figure:
         every = [v for f in joined for v in (f[told]["lo"], f[told]["hi"], f[seen])]
         ends = np.array([min(every), max(every)])
         curves.append(Curve(panel, "predicted = measured", ends, ends, ":", 3))
-    error = np.mean([abs(f["measured"] - f["predicted"]["value"]) for f in joined])
+    error = mean_error(joined)
     told_signs = [f["sign_right"] for f in joined if f["sign_right"] is not None]
-    note = f"{len(joined)} predictions measured of {len(found)}; mean absolute error {100 * error:.1f} points"
+    note = f"{len(joined)} predictions measured of {len(found)}"
+    note += "" if error is None else f"; mean absolute error {100 * error:.1f} points"
     note += f"; sign right {sum(told_signs)} of {len(told_signs)}." if told_signs else "."
     return Figure(
         "Calibration: predicted against measured", ("accuracy", "gain"), ("predicted", "measured"), tuple(curves), note
@@ -148,7 +155,7 @@ def _joined(e: Mapping[str, Any], found: Mapping[str, Any] | None) -> dict[str, 
         "measured": None if found is None else found["accuracy"],
         "measured_real_only": None if found is None else found["real_only"],
         "measured_gain": gain,
-        "inside": None if found is None else e["predicted"]["lo"] <= found["accuracy"] <= e["predicted"]["hi"],
+        "inside": None if found is None or e["basis"] == "guide" else e["predicted"]["lo"] <= found["accuracy"] <= e["predicted"]["hi"],
         "sign_right": ((gain or 0) > 0) == (e["verdict"] == "helps") if tells else None,
     }  # fmt: skip
 

@@ -231,7 +231,7 @@ def _measured(folder: Any, accuracy: float, real_only: float) -> int:
 
 
 def _calibration(folder: Any, as_json: bool, plot: Path | None) -> int:
-    from tilth.audit.ledger import calibration, calibration_figure
+    from tilth.audit.ledger import calibration, calibration_figure, mean_error
 
     found = calibration(folder.path)
     if plot is not None:
@@ -240,7 +240,7 @@ def _calibration(folder: Any, as_json: bool, plot: Path | None) -> int:
         draw(calibration_figure(found), plot)
         say(f"drawn: {plot}")
     joined = [f for f in found if f["measured"] is not None]
-    error = sum(abs(f["measured"] - f["predicted"]["value"]) for f in joined) / len(joined) if joined else None
+    error = mean_error(joined)
     told = [f["sign_right"] for f in joined if f["sign_right"] is not None]
     if as_json:
         signs = {"right": sum(told), "of": len(told)}
@@ -255,7 +255,13 @@ def _calibration(folder: Any, as_json: bool, plot: Path | None) -> int:
             if f["measured"] is None
             else f"measured {f['measured']:.3f}, real only {f['measured_real_only']:.3f}"
         )
-        print(f"{f['key']}  {f['verdict']:<11}  predicted {p['value']:.3f} [{p['lo']:.3f}, {p['hi']:.3f}]  {result}")
-    if joined:
-        print(f"mean absolute error {error:.4f}; sign right {sum(told)} of {len(told)}")
+        guide = " (guide)" if f["basis"] == "guide" else ""
+        told_as = f"predicted{guide} {p['value']:.3f} [{p['lo']:.3f}, {p['hi']:.3f}]"
+        print(f"{f['key']}  {f['verdict']:<11}  {told_as}  {result}")
+    if error is not None:
+        print(f"mean absolute error {error:.4f}")
+    if told:
+        print(f"sign right {sum(told)} of {len(told)}")
+    if any(f["basis"] == "guide" for f in found):
+        print("a guide is compared by its sign alone: its accuracies are those of a two-class linear model")
     return 0
