@@ -170,7 +170,10 @@ def can_run(model: Any) -> bool:
     settings = model.generation_config
     if any(getattr(settings, name, None) not in plain for name, plain in PLAIN.items()):
         return False
-    with torch.inference_mode():
-        probe = torch.zeros((1, 1), dtype=torch.long, device=model.device)
-        cache = model(input_ids=probe, use_cache=True).past_key_values
+    probe = torch.zeros((1, 1), dtype=torch.long, device=model.device)
+    try:
+        with torch.inference_mode():
+            cache = model(input_ids=probe, use_cache=True, logits_to_keep=1).past_key_values
+    except Exception:  # a model with needs of its own, which transformers' loop may know
+        return False
     return isinstance(cache, DynamicCache) and all(type(layer) is DynamicLayer for layer in cache.layers)
