@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tilth.errors import UsageError, did_you_mean
+from tilth.errors import UsageError
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterator
 
     from tilth.rows.row import Row
-    from tilth.select import Decontaminator, Selection, Steps
+    from tilth.select import Selection, Steps
     from tilth.select.partition import Partitions
     from tilth.select.pool_index import PoolIndex
     from tilth.select.stream import Streamed
@@ -23,36 +23,12 @@ if TYPE_CHECKING:
 HELP = "remove duplicates, copies of benchmarks and poor rows; balance; choose a subset"
 EXAMPLE = """tilth select answers.jsonl --exact --near 0.7 --decontaminate test.jsonl --out runs/pruned
   tilth select answers.jsonl --quality heuristics,language=en --semantic 0.95 --balance label"""
-EMBEDDINGS = "embeddings.db"
-"""Journal in the run folder: what an embeddings endpoint has answered."""
-SETTINGS = {
-    "keep": "who survives a group of duplicates: first, longest, best:COLUMN; hard, easy (semantic)",
-    "pool": "a file or run of rows that are there already: rows like them are dropped too",
-    "index": "a folder that remembers kept rows, so that the next batch is compared with them at its own cost",
-    "shingle": "what --near compares: word-3, or char-5",
-    "memory_gb": "what --near may take before MinHash bands prune (6)",
-    "stemmer": "Porter stemming in --novelty (needs nltk)",
-    "similar": "true: --novelty adds columns most_similar and mean_similarity (compares all pairs)",
-    "ngram": "word n-grams of --decontaminate: 13, 8, [8, 13], or 0 for none",
-    "equal": "whether --decontaminate drops texts equal to a benchmark's: true or false",
-    "masked": "words of a run that --decontaminate drops whatever its numbers, such as 13",
-    "fuzzy": "share of a benchmark text's word 3-grams from which --decontaminate drops, such as 0.4",
-    "rouge": "ROUGE-L F above which --decontaminate drops, such as 0.7",
-    "cosine": "cosine of embeddings with a benchmark text from which --decontaminate drops, such as 0.9",
-    "columns": "columns of the benchmarks to compare with, such as question or [question, answer]",
-    "gate": "drop, or report: contaminated rows stay, and export refuses",
-    "embed": "who embeds: hashed, minilm, column:NAME, st:NAME, http://host:port/v1#MODEL, openai:MODEL",
-    "clusters": "clusters of --semantic (1 compares all pairs)",
-    "probes": "clusters that a row is compared in (2)",
-    "pii": "scrub: replace mail addresses, numbers and keys in all columns by their kind",
-    "seed": "of clusters, samples and draws (0)",
-    "stream": "read the file several times instead of holding it: true, false (sources of 1 GB or more, where possible)",
-}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the verb."""
     from tilth.cli.common import add_columns, add_json
+    from tilth.cli.selecting import SETTINGS
 
     parser.add_argument("file", help="rows: JSONL, Parquet, CSV, text, or a folder or run of them")
     parser.add_argument("--out", help="run folder to write (default: runs/select-...)")
@@ -108,12 +84,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prune and write the run folder."""
     from tilth.cli.common import parse_settings, print_json, say
+    from tilth.cli.selecting import EMBEDDINGS, checked, steps_of
     from tilth.engine.table import default_out, write_table_run
     from tilth.rows.folder import RunFolder
     from tilth.rows.read import parse_map, read_rows
 
     start = time.perf_counter()
-    settings = _settings(parse_settings(args.set))
+    settings = checked(parse_settings(args.set))
     flags = ("decontaminate", "quality", "exact", "novelty", "near", "semantic", "balance")
     if all(getattr(args, name) in (None, False) for name in flags) and "pii" not in settings:
         raise UsageError("nothing to select by", todo="name at least one of --" + ", --".join(flags))
@@ -123,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
     asked |= settings
     source = Path(args.file)
     out = Path(args.out) if args.out else default_out("select", source, asked)
-    steps = _steps(args, settings, str(out / EMBEDDINGS))
+    steps = steps_of(args, settings, str(out / EMBEDDINGS))
     if steps.embed.partition(":")[0] in ("http", "https", "openai"):
         RunFolder(out).create()
     columns = parse_map(args.map)
@@ -166,52 +143,6 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _settings(settings: dict[str, Any]) -> dict[str, Any]:
-    from tilth.select.quality import LIMITS
-    from tilth.select.spelling import SETTINGS as MORE
-
-    known = {**SETTINGS, **MORE, **dict.fromkeys(LIMITS)}
-    for name in settings:
-        if name not in known:
-            raise UsageError(f"select has no setting '{name}'", todo=did_you_mean(name, known))
-    for name, choices in (("gate", ("drop", "report")), ("pii", ("scrub",))):
-        if name in settings and settings[name] not in choices:
-            raise UsageError(f"{name}={settings[name]} is not known", todo=f"use {' or '.join(choices)}")
-    return settings
-
-
-def _steps(args: argparse.Namespace, settings: dict[str, Any], record: str) -> Steps:
-    from tilth.select import Steps
-    from tilth.select.spelling import balance_filter, quality_filters
-
-    embed = str(settings.get("embed", "hashed"))
-    quality, subset = quality_filters(args.quality or "", settings, embed, record)
-    if args.balance is not None:
-        subset.append(balance_filter(args.balance, settings))
-    gigabytes = settings.get("memory_gb")
-    return Steps(
-        decontaminate=_gate(args.decontaminate, settings, record) if args.decontaminate else None,
-        quality=tuple(quality),
-        exact=args.exact,
-        novelty=None if args.novelty is None else _novelty(args.novelty),
-        near=args.near,
-        semantic=None if args.semantic is None else _number("--semantic", args.semantic),
-        subset=tuple(subset),
-        on=args.on,
-        keep=str(settings.get("keep", "first")),
-        similar=_flag("similar", settings.get("similar", False)),
-        stemmer=_flag("stemmer", settings.get("stemmer", False)),
-        shingle=str(settings.get("shingle", "word-3")),
-        memory=None if gigabytes is None else _number("--set memory_gb", gigabytes) * 2**30,
-        embed=embed,
-        record=record,
-        clusters=_whole("clusters", settings.get("clusters")),
-        probes=_whole("probes", settings.get("probes", 2)) or 2,
-        seed=_whole("seed", settings.get("seed", 0)) or 0,
-        report_only=settings.get("gate") == "report",
-    )
-
-
 @contextmanager
 def _partitions(engine: str, count: int | None) -> Iterator[Partitions | None]:
     """The partitions asked for, with the cluster as long as they are used."""
@@ -242,6 +173,7 @@ def _select(
     """Run the steps, streaming where that is asked for, or is possible and worth while; what was scrubbed."""
     from collections import Counter
 
+    from tilth.cli.selecting import flag
     from tilth.rows.read import open_source, read_rows
     from tilth.select import select_rows
     from tilth.select.stream import STREAM_BYTES, Streamed, obstacle
@@ -251,7 +183,7 @@ def _select(
     held = not isinstance(pool, list) or pool
     possible = not (held or partitions or obstacle(steps))
     large = possible and sum(file.stat().st_size for file in opened.files) >= STREAM_BYTES
-    if _flag("stream", settings.get("stream", large)):
+    if flag("stream", settings.get("stream", large)):
         if pool:
             raise UsageError(
                 "a pool needs all rows at once", todo="leave out --set stream=true, or use --set index=DIR"
@@ -310,51 +242,3 @@ def _table(found: Selection | Streamed) -> str:
     lines += [(f"dropped {reason}", f"{n:,}", f"{n / total:.2%}") for reason, n in found.reasons.items()]
     lines.append(("kept", f"{kept:,}", f"{kept / total:.2%}"))
     return table(lines)
-
-
-def _novelty(text: str) -> float:
-    metric, _, value = text.rpartition("=")
-    if metric not in ("", "rouge-l"):
-        raise UsageError(f"--novelty knows no '{metric}'", todo="use --novelty rouge-l=0.7")
-    return _number("--novelty", value)
-
-
-def _gate(paths: list[str], settings: dict[str, Any], record: str) -> Decontaminator:
-    from tilth.select import Benchmark, Decontaminator, open_embedder
-
-    lengths = settings.get("ngram", 13)
-    lengths = lengths if isinstance(lengths, list) else [lengths]
-    if any(isinstance(n, bool) or not isinstance(n, int) or n < 0 for n in lengths):
-        raise UsageError(f"ngram={settings['ngram']} is not a number of words", todo="for example --set ngram=8")
-    columns = settings.get("columns", [])
-    columns = [str(c) for c in columns] if isinstance(columns, list) else [str(columns)]
-    rouge, fuzzy = settings.get("rouge"), settings.get("fuzzy")
-    return Decontaminator(
-        [Benchmark.read(path, columns) for path in paths],
-        exact=_flag("equal", settings.get("equal", True)),
-        ngrams=[n for n in lengths if n],
-        fuzzy=None if fuzzy is None else str(fuzzy),
-        masked=_whole("masked", settings.get("masked")),
-        rouge=None if rouge is None else _number("--set rouge", rouge),
-        embedder=open_embedder(str(settings.get("embed", "hashed")), record) if "cosine" in settings else None,
-        cosine=_number("--set cosine", settings.get("cosine", 0.9)),
-    )
-
-
-def _number(name: str, value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{name} needs a number, not '{value}'", todo="for example 0.7") from error
-
-
-def _whole(name: str, value: Any) -> int | None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
-        raise UsageError(f"{name}={value} is not a whole number", todo=f"for example --set {name}=2")
-    return value
-
-
-def _flag(name: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise UsageError(f"{name}={value} is neither true nor false", todo=f"for example --set {name}=true")
-    return value
