@@ -134,6 +134,8 @@ def test_a_row_that_cannot_be_learned_is_named(tmp_path: Path, row: dict[str, st
 def test_options_name_the_nearest_field_and_check_their_type() -> None:
     with pytest.raises(UsageError, match="did you mean 'learning_rate'"):
         SFTConfig.of({"learning_rat": 1e-3})
+    with pytest.raises(UsageError, match="with trainer=trl also those of TRL"):
+        SFTConfig.of({"gradient_accumulation_steps": 2})
     with pytest.raises(UsageError, match="int"):
         SFTConfig.of({"max_steps": "many"})
     with pytest.raises(UsageError, match="at least 1"):

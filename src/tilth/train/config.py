@@ -68,9 +68,9 @@ class SFTConfig:
         for given, value in settings.items():
             name = _ALIASES.get(given, given)
             if name not in known:
-                raise UsageError(
-                    f"{cls.__name__} has no setting '{given}'", todo=did_you_mean(given, [*known, *_ALIASES])
-                )
+                hint = did_you_mean(given, [*known, *_ALIASES])
+                more = "; with trainer=trl also those of TRL" if hint.startswith("known") else ""
+                raise UsageError(f"the plain loop's {cls.__name__} has no setting '{given}'", todo=hint + more)
             kind = type(known[name].default)
             if kind is float and type(value) is int:
                 value = float(value)
