@@ -232,7 +232,7 @@ def _split_command(text: str, name: str) -> list[str]:
 
 
 def _relation(text: str, depth: int) -> Node:
-    signs = _RELATION.findall(text)
+    signs = given = _RELATION.findall(text)
     sides = [s.strip() for s in _RELATION.split(text)]
     if not all(sides):
         raise TooHardError("a relation without a side")
@@ -260,6 +260,9 @@ def _relation(text: str, depth: int) -> Node:
         if signs[0] in ("<", "\\le") and signs[1] in ("<", "\\le") and _coefficient(values[1]).rational == 1:
             ends = ("(" if signs[0] == "<" else "[") + (")" if signs[1] == "<" else "]")
             return Node("interval", (Node("expr", value=values[0]), Node("expr", value=values[2])), ends=ends)
+    if len(given) == 2 and (set(given) <= {"<", "\\le"} or set(given) <= {">", "\\ge"}):
+        pair = (f"{sides[0]} {given[0]} {sides[1]}", f"{sides[1]} {given[1]} {sides[2]}")
+        return Node("both", tuple(_relation(one, depth + 1) for one in pair))
     if len(signs) == 2 and signs == ["=", "="] and names[0]:
         return _read(sides[-1], depth + 1)
     raise TooHardError("a chain of relations")

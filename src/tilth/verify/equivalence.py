@@ -21,7 +21,7 @@ _LOG = re.compile(r"\\?log(?![A-Za-z]| ?_)")
 def equivalent(a: str, b: str) -> bool | None:
     """Whether two answers mean the same; None when it cannot be told."""
     for x, y in ((a, b), (b, a)):
-        if "\\pi" in x and "circ" in y and "circ" not in x:
+        if ("\\pi" in x or "arc" in x) and "circ" in y and "circ" not in x:
             return equivalent(x, re.sub(r"\^ ?\{? ?\\circ ?\}?", r"*\\pi/180", y)) if "pi" not in y else None
     try:
         same = _same(read(a), read(b))
@@ -67,7 +67,7 @@ def _same(a: Node, b: Node) -> bool | None:
         return _each(a.parts, b.parts)
     if a.kind in ("equation", "unequal", "below", "atmost") and a.value is not None and b.value is not None:
         return _proportional(a.value, b.value, either=a.kind in ("equation", "unequal"))
-    return True
+    return True if a.kind in ("reals", "empty") else None
 
 
 def _plain(node: Node) -> Node:
