@@ -196,6 +196,7 @@ def verdict_record(id: str, verdict: Verdict) -> Json:
 # ---- types: the smallest JSON type that holds every value of a column; None while only nulls were seen
 Type = Any  # None | "bool" | "int" | "float" | "str" | "json" | ("list", Type) | ("struct", {name: Type})
 _STRINGS: Type = ("list", "str")
+_AS_THEY_ARE = (None, "str", "int", "bool")
 _BETWEEN = "\x1f"
 BASE: dict[str, dict[str, Type]] = {
     "data/kept": {"id": "str"},
@@ -302,8 +303,8 @@ class PartWriter:
         folder.mkdir(parents=True)
         self.folder, self.fixed = folder, base in (BASE["lineage"], BASE["verdicts"])
         self._types: dict[str, Type] = dict(base)
-        self._part_rows, self._part, self._count = part_rows, 0, 0
-        self._columns: dict[str, list[Any]] = {}
+        self._part_rows, self._part = part_rows, 0
+        self._records: list[Mapping[str, Any]] = []
 
     def see(self, record: Mapping[str, Any]) -> None:
         """Widen the column types to hold this record."""
@@ -315,31 +316,29 @@ class PartWriter:
                 self._types[name] = _join(kind, _type_of(value))
 
     def add(self, record: Mapping[str, Any]) -> None:
-        """Append a record."""
-        if not self._columns:
-            self._columns = {name: [] for name in self._types}
-        for name, kind in self._types.items():
-            value = record.get(name)
-            self._columns[name].append(value if kind == "str" else _fit(value, kind))
-        self._count += 1
-        if self._count == self._part_rows:
+        """Append a record, which must not change afterwards."""
+        self._records.append(record)
+        if len(self._records) == self._part_rows:
             self._flush()
 
     def close(self) -> None:
         """Write the last part."""
-        if self._count or self._part == 0:
+        if self._records or self._part == 0:
             self._flush()
 
     def _flush(self) -> None:
         import polars as pl
 
-        columns = self._columns or {name: [] for name in self._types}
-        frame = pl.DataFrame([_series(n, columns[n], kind) for n, kind in self._types.items()])
+        frame = pl.DataFrame([_series(n, self._column(n, kind), kind) for n, kind in self._types.items()])
         try:
             frame.write_parquet(self.folder / f"part-{self._part:05d}.parquet", compression="zstd", statistics=False)
         except pl.exceptions.PolarsError as error:
             raise OSError(str(error)) from error
-        self._columns, self._count, self._part = {}, 0, self._part + 1
+        self._records, self._part = [], self._part + 1
+
+    def _column(self, name: str, kind: Type) -> list[Any]:
+        values = [record.get(name) for record in self._records]
+        return values if kind in _AS_THEY_ARE or kind == _STRINGS else [_fit(value, kind) for value in values]
 
 
 def _series(name: str, values: list[Any], kind: Type) -> Any:
