@@ -41,7 +41,7 @@ BETWEEN = st.sampled_from([*map(chr, range(128)), "，", "\u2003", "\u0301", "\U
 @given(
     st.lists(st.tuples(LETTERS, BETWEEN), max_size=12), st.lists(st.tuples(LETTERS, BETWEEN), max_size=12), st.data()
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_words_of_any_length_between_any_characters_are_cut_alike(
     a: list[tuple[str, str]], b: list[tuple[str, str]], data: st.DataObject
 ) -> None:

@@ -19,7 +19,7 @@ TEXTS = st.lists(st.lists(WORD, max_size=9).map(" ".join), max_size=14)
 GATE = Decontaminator([Benchmark.of("b", ["a b c 1"])], ngrams=[3], fuzzy="0.9")
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(TEXTS, st.sampled_from(["0.25", "0.5", "0.7", "1"]), st.integers(2, 5), st.sampled_from(["word", "char"]))
 def test_partitions_find_the_groups_of_one_machine(texts: list[str], threshold: str, count: int, unit: str) -> None:
     found = Partitions(count).near_groups(texts, threshold, n=2, unit=unit)

@@ -28,7 +28,7 @@ def rows_of(texts: list[str], start: int) -> list[Row]:
     return [Row({"text": text, "score": len(text) % 3}, f"r{start + i}") for i, text in enumerate(texts)]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(TEXT, max_size=8), st.lists(st.lists(TEXT, max_size=6), max_size=4), STEPS, st.integers(2, 16))
 def test_batches_beside_an_index_are_selected_as_beside_the_whole_pool(
     tmp_path_factory: pytest.TempPathFactory, first: list[str], batches: list[list[str]], steps: Steps, most: int

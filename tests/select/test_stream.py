@@ -28,7 +28,7 @@ GATE = Decontaminator([Benchmark.of("b", ["Name the largest planet of all that o
 FILTERS = (Heuristics(("gopher",)), Language(("en",)), PersonalData())
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     st.lists(st.tuples(TEXT, st.integers(0, 3)), min_size=1, max_size=14), st.booleans(), st.booleans(), st.booleans(),
     st.sampled_from([None, "0.3", "0.6"]), st.sampled_from(["first", "longest", "best:score"]), st.integers(1, 5),

@@ -1,4 +1,4 @@
-"""Compiled kernels of n-gram search (numba, ``cache=True``): hash, bitmap, look-up by bytes, containment.
+"""Compiled kernels of n-gram search (numba, ``cache=True``): hash, bitmap, look-up by bytes.
 
 They know word ids and bytes, no texts and no thresholds but as integers.
 """
@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 
 from tilth.select.kernels import Bytes, Ids, Ints, Keys, WordTable, jit
 
-_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _MIX = np.uint64(0xD6E8FEB86659FD93)
 _LOW, _HIGH = np.uint64(0x7F7F7F7F7F7F7F7F), np.uint64(0x8080808080808080)
 _LOWER, _FROM_A, _PAST_Z = (np.uint64(b * 0x0101010101010101) for b in (0x20, 0x80 - 97, 0x80 - 123))
@@ -77,8 +77,9 @@ def word_codes(buffer: Bytes, first: Ints, last: Ints) -> Keys:
 
 
 @jit
-def _spread(code: np.uint64) -> np.uint64:
-    code = (code ^ (code >> np.uint64(32))) * _FACTOR
+def spread(code: np.uint64) -> np.uint64:
+    """A hash whose bits all depend on all of the code's."""
+    code = (code ^ (code >> np.uint64(32))) * FACTOR
     return code ^ (code >> np.uint64(29))
 
 
@@ -102,8 +103,8 @@ def index_grams(ids: Ids, offsets: Ints, codes: Keys, n: int) -> tuple[Ints, Key
         for place in range(offsets[text], offsets[text + 1] - n + 1):
             code = np.uint64(0)
             for k in range(n):
-                code = code * _FACTOR + codes[ids[place + k]]
-            code = _spread(code)
+                code = code * FACTOR + codes[ids[place + k]]
+            code = spread(code)
             bits[np.int64(code >> np.uint64(32)) & (len(bits) - 1)] |= _two_bits(code)
             slot = np.int64(code & np.uint64(0x7FFFFFFFFFFFFFFF)) & (size - 1)
             while slots[slot] >= 0:
@@ -190,7 +191,7 @@ def matches(
     mask, spots = width - 1, len(bits) - 1
     power = np.uint64(1)
     for _ in range(n):
-        power *= _FACTOR
+        power *= FACTOR
     # room for every word: growing an array in the loop would cost ten times the search
     most = len(starts) if only_first else len(buffer) // 2 + 1
     found, hits, total = np.empty(most, dtype=np.int32), np.empty(most, dtype=np.int64), 0
@@ -230,13 +231,13 @@ def matches(
                 if end == begin:
                     continue
                 word |= np.uint64(1)
-            rolling = rolling * _FACTOR + word
+            rolling = rolling * FACTOR + word
             if run >= n:
                 rolling -= power * recent[(run - n) & mask]
             recent[run & mask], begins[run & mask], ends[run & mask] = word, begin, end
             run += 1
             if run >= n:
-                code = _spread(rolling)
+                code = spread(rolling)
                 both = _two_bits(code)
                 if bits[np.int64(code >> np.uint64(32)) & spots] & both == both:
                     slot = _look_up(buffer, begins, ends, run, folds, code, known, first, last, ids, slots, held, n)
@@ -246,80 +247,3 @@ def matches(
                         if only_first:
                             break
     return found[:total], hits[:total]
-
-
-@jit
-def owners_of(ids: Ids, offsets: Ints, codes: Keys, slots: Ints, n: int, sizes: Ints) -> tuple[Ints, Ids]:
-    """For each slot of the table the benchmark texts that hold its n-gram: starts, and texts end to end."""
-    count = np.zeros(len(slots) + 1, dtype=np.int64)
-    last = np.full(len(slots), -1, dtype=np.int64)
-    places = np.full(len(ids), -1, dtype=np.int64)
-    for text in range(len(offsets) - 1):
-        if sizes[text] == 0:
-            continue
-        for place in range(offsets[text], offsets[text + 1] - n + 1):
-            code = np.uint64(0)
-            for k in range(n):
-                code = code * _FACTOR + codes[ids[place + k]]
-            slot = np.int64(_spread(code) & np.uint64(0x7FFFFFFFFFFFFFFF)) & (len(slots) - 1)
-            while True:
-                same = True
-                for k in range(n):
-                    if ids[slots[slot] + k] != ids[place + k]:
-                        same = False
-                        break
-                if same:
-                    break
-                slot = (slot + 1) & (len(slots) - 1)
-            if last[slot] != text:
-                last[slot], places[place] = text, slot
-                count[slot + 1] += 1
-    count = np.cumsum(count)
-    ends, owners = count[:-1].copy(), np.empty(count[-1], dtype=np.int32)
-    for text in range(len(offsets) - 1):
-        for place in range(offsets[text], offsets[text + 1]):
-            if places[place] >= 0:
-                owners[ends[places[place]]] = text
-                ends[places[place]] += 1
-    return count, owners
-
-
-@jit
-def contain(
-    texts: int,
-    found: Ids,
-    hits: Ints,
-    table: int,
-    owner_starts: Ints,
-    owners: Ids,
-    sizes: Ints,
-    above: int,
-    below: int,
-) -> tuple[Ints, Ints]:
-    """For each text the benchmark text with the largest share of its n-grams found (the first among equals)."""
-    best, counts = np.full(texts, -1, dtype=np.int64), np.zeros(texts, dtype=np.int64)
-    stamp = np.full(table, -1, dtype=np.int64)
-    common, touched = np.zeros(len(sizes), dtype=np.int64), np.empty(len(sizes), dtype=np.int64)
-    i = 0
-    while i < len(found):
-        text, met = found[i], 0
-        while i < len(found) and found[i] == text:
-            slot = hits[i]
-            i += 1
-            if stamp[slot] == text:
-                continue
-            stamp[slot] = text
-            for k in range(owner_starts[slot], owner_starts[slot + 1]):
-                if common[owners[k]] == 0:
-                    touched[met] = owners[k]
-                    met += 1
-                common[owners[k]] += 1
-        for k in range(met):
-            owner = touched[k]
-            held = best[text]
-            if common[owner] * below >= above * sizes[owner]:
-                mine, other = common[owner] * sizes[held], counts[text] * sizes[owner]
-                if held < 0 or mine > other or (mine == other and owner < held):
-                    best[text], counts[text] = owner, common[owner]
-            common[owner] = 0
-    return best, counts

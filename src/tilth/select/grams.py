@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from tilth.select.gram_kernels import PADDING, contain, index_grams, matches, owners_of, word_codes
+from tilth.select.containment import contain, owners_of
+from tilth.select.gram_kernels import PADDING, index_grams, matches, word_codes
 from tilth.select.kernels import Bytes, Ids, Ints, WordTable, encode, word_characters, word_ids
 from tilth.select.words import words
 

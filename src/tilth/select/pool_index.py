@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from tilth.errors import InputError, UsageError
 from tilth.journal.place import lock
 from tilth.rows.row import Row
+from tilth.select.findings import shingle_of
 from tilth.select.kernels import Bytes, Ids, Ints, Keys
 from tilth.select.near import near_groups
 from tilth.select.partition import Sets, hashed_shingles
 from tilth.select.selection import Steps, texts_of
 from tilth.select.set_kernels import in_prefix, mark_like
-from tilth.select.steps import shingle_of
 from tilth.select.words import digest, exact_threshold, porter, rouge_tokens
 
 FORMAT = 1

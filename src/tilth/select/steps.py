@@ -12,21 +12,27 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tilth.errors import UsageError
 from tilth.rows.row import Row
 from tilth.rows.text import prompt_text
-from tilth.rows.verdict import FAIL, Verdict
-from tilth.select.decontaminate import Decontaminator, Hit
+from tilth.rows.verdict import Verdict
+from tilth.select.decontaminate import Decontaminator
 from tilth.select.exact import exact_groups
-from tilth.select.filters import Fault, Filter, Given, numbers_of
-from tilth.select.near import MEMORY_BYTES, NearResult, near_groups
+from tilth.select.filters import Filter, Given
+from tilth.select.findings import (
+    Finding,
+    failed,
+    fault_finding,
+    hit_finding,
+    near_evidence,
+    priorities,
+    shingle_of,
+)
+from tilth.select.near import MEMORY_BYTES, near_groups
 from tilth.select.novelty import Novelty, novelty_pass
 from tilth.select.selection import EXAMPLE_CHARACTERS, EXAMPLES, Selection, Steps, texts_of
 
 if TYPE_CHECKING:
     from tilth.select.partition import Partitions
-
-Finding = tuple[str, Verdict]
 
 
 def select_rows(
@@ -169,7 +175,7 @@ class _Run:
             if held >= 0:
                 score = result.similarity[i]
                 proof = {"survivor": self.rows[alive[held]].id, "similarity": score, "threshold": steps.novelty}
-                out[alive[i]] = _fail("novelty", "rouge-l", score, proof)
+                out[alive[i]] = failed("novelty", "rouge-l", score, proof)
         return out
 
     def _describe(self, alive: list[int], accepted: list[int]) -> None:
@@ -256,60 +262,5 @@ class _Run:
                 proof = {"survivor": self.rows[alive[held]].id, **evidence(i)}
                 if alive[held] < self.pool:
                     proof["pool"] = True
-                out[alive[i]] = _fail(name, "duplicate", proof["similarity"], proof)
+                out[alive[i]] = failed(name, "duplicate", proof["similarity"], proof)
         return out
-
-
-def _fail(step: str, detail: str, score: float | None, evidence: dict[str, Any]) -> Finding:
-    return f"{step}:{detail}", Verdict(step, FAIL, score, evidence, detail)
-
-
-def fault_finding(step: str, fault: Fault) -> Finding:
-    """Reason and verdict of a row in which a filter found a fault."""
-    return _fail(step, fault.detail, fault.score, dict(fault.evidence))
-
-
-def hit_finding(hit: Hit) -> Finding:
-    """Reason and verdict of a row that hits a benchmark."""
-    return _fail("decontaminate", hit.method, hit.score, hit.as_dict())
-
-
-def near_evidence(result: NearResult, i: int, threshold: Any, id_of: Callable[[int], str]) -> dict[str, Any]:
-    """Why text `i` of a result of `near_groups` goes, its survivor aside."""
-    proof: dict[str, Any] = {"similarity": result.similarity[i], "threshold": float(str(threshold))}
-    if result.link[i] != result.survivor[i]:
-        proof |= {"linked_to": id_of(result.link[i]), "link_similarity": result.link_similarity[i]}
-    return proof
-
-
-def shingle_of(spelling: str) -> tuple[str, int]:
-    """Unit and length of ``word-3`` or ``char-5``.
-
-    Raises:
-        UsageError: the length is no number.
-    """
-    unit, _, length = spelling.partition("-")
-    if not length.isdigit():
-        raise UsageError(f"shingle={spelling} is not known", todo="use word-3 or char-5, for example")
-    return unit, int(length)
-
-
-def priorities(rows: Sequence[Row], texts: Sequence[str], keep: str, first: int = 1) -> list[float] | None:
-    """One number a row, the highest of a group survives; None when the first in the file does.
-
-    Args:
-        rows, texts: the rows.
-        keep: the rule, see `Steps`.
-        first: number of the first row in the source, for messages.
-
-    Raises:
-        UsageError: no such rule. InputError: a row has no number in the column.
-    """
-    if keep in ("first", "hard", "easy"):
-        return None
-    if keep == "longest":
-        return [float(len(text)) for text in texts]
-    rule, _, column = keep.partition(":")
-    if rule != "best" or not column:
-        raise UsageError(f"keep={keep} is no rule", todo="use first, longest, best:COLUMN, hard or easy")
-    return numbers_of(rows, column, "choose another keep=best:COLUMN", first)

@@ -8,8 +8,7 @@ semantic, subsets, balance, learned filters, a pool) is refused. Does not write 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from hashlib import blake2b
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -23,18 +22,18 @@ from tilth.rows.verdict import FAIL, Verdict
 from tilth.select.decontaminate import Decontaminator, Hit
 from tilth.select.exact import first_of_equals
 from tilth.select.filters import Given, merged, no_vectors
+from tilth.select.findings import Finding, fault_finding, hit_finding, near_evidence, priorities, shingle_of
 from tilth.select.near import MEMORY_BYTES, NearResult, near_settings, near_tokens
+from tilth.select.passes import Change, Pass, RowStream
 from tilth.select.selection import EXAMPLE_CHARACTERS, EXAMPLES, Steps, gates_after, texts_of
-from tilth.select.steps import Finding, fault_finding, hit_finding, near_evidence, priorities, shingle_of
 from tilth.select.tokens import Tokens
 from tilth.select.words import digest
 
+_KEPT, _FOUND, _EXACT, _NEAR = 0, 1, 2, 3
 BLOCK_ROWS = 20_000
 """Rows that are in memory at a time."""
 STREAM_BYTES = 10**9
 """Files of this size together are streamed where that is possible."""
-_DIGEST = 16
-Change = Callable[[Row], tuple[Row, Counter[str]]]
 
 
 def obstacle(steps: Steps) -> str:
@@ -48,41 +47,6 @@ def obstacle(steps: Steps) -> str:
     if steps.subset:
         return steps.subset[0].name
     return next((filter.name for filter in steps.quality if not filter.alone), "")
-
-
-class RowStream:
-    """The rows of a source, any number of times, with the ids that `read_rows` gives them.
-
-    Args:
-        source: gives the rows, with ids that derive from the source; iterated once for each pass.
-        change: gives for a row the row to use instead, and what has been changed in it.
-    """
-
-    def __init__(self, source: Iterable[Row], change: Change | None = None) -> None:
-        self._source, self._change = source, change
-        self._own: bool | None = None
-        self.changed: Counter[str] = Counter()
-
-    def __iter__(self) -> Iterator[Row]:
-        first = self._own is None
-        rows = self._first_pass() if first else (Row(r, r["id"]) for r in self._source) if self._own else self._source
-        if self._change is None:
-            yield from rows
-            return
-        for row in rows:
-            changed, counts = self._change(row)
-            if first:
-                self.changed += counts
-            yield changed
-
-    def _first_pass(self) -> Iterator[Row]:
-        own, digests, count = True, bytearray(), 0
-        for count, row in enumerate(self._source, 1):  # noqa: B007 (the count is used below)
-            own = own and isinstance(id := row.get("id"), str) and bool(id)
-            if own:
-                digests += blake2b(row["id"].encode("utf-8", "surrogatepass"), digest_size=_DIGEST).digest()
-            yield row
-        self._own = own and len(np.unique(np.frombuffer(bytes(digests), dtype=f"V{_DIGEST}"))) == count
 
 
 class Streamed:
@@ -115,12 +79,12 @@ class Streamed:
     @property
     def kept(self) -> Iterable[Row]:
         """Rows that stay, in order."""
-        return _Pass(lambda: (row for i, row in enumerate(self._rows) if not self._code[i]))
+        return Pass(lambda: (row for i, row in enumerate(self._rows) if not self._code[i]))
 
     @property
     def dropped(self) -> Iterable[tuple[Row, str]]:
         """Rows that go, with their reason, in order."""
-        return _Pass(lambda: ((row, self._finding(i)[0]) for i, row in enumerate(self._rows) if self._code[i]))
+        return Pass(lambda: ((row, self._finding(i)[0]) for i, row in enumerate(self._rows) if self._code[i]))
 
     @property
     def verdicts(self) -> Iterable[tuple[str, Verdict]]:
@@ -133,7 +97,7 @@ class Streamed:
                 elif i in self._noted:
                     yield row.id, self._noted[i]
 
-        return _Pass(found)
+        return Pass(found)
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -294,16 +258,3 @@ class Streamed:
             id, text = texts[i]
             evidence = dict(self._finding(i)[1].evidence)
             self.examples.setdefault(reason, []).append({"id": id, "text": text, "evidence": evidence})
-
-
-_KEPT, _FOUND, _EXACT, _NEAR = 0, 1, 2, 3
-
-
-class _Pass:
-    """Something that can be iterated again and again."""
-
-    def __init__(self, begin: Callable[[], Iterator[Any]]) -> None:
-        self._begin = begin
-
-    def __iter__(self) -> Iterator[Any]:
-        return self._begin()
