@@ -105,7 +105,7 @@ def run(
         "processes": limits.processes + (_tasks_of_this_user() if folder and not as_root else 0), "core": 0,
     }  # fmt: skip
     inside = keeper.interpreter_path(TIERS[isolation]) if isolation != "docker" else ""
-    made = compiled if inside == keeper.interpreter_path() else _nothing
+    made = compiled if inside and keeper.same_code(inside) else _nothing
     job = {
         "program": program, "code": made(program), "script": script, "command": command, "disk": limits.disk << 20,
         "uid": fresh_uid() if as_root else None, "folder": folder, "limits": bounds,

@@ -208,6 +208,16 @@ def interpreter_path(tier: str = "A") -> str:
     )
 
 
+@cache
+def same_code(interpreter: str) -> bool:
+    """Whether an interpreter runs the byte code of this one."""
+    if interpreter == interpreter_path():
+        return True
+    command = [interpreter, "-S", "-c", "import importlib.util as u; print(u.MAGIC_NUMBER.hex())"]
+    told = subprocess.run(command, capture_output=True, text=True)
+    return told.stdout.strip() == importlib.util.MAGIC_NUMBER.hex()
+
+
 def _for_everybody(path: Path) -> bool:
     return all(p.stat().st_mode & 0o005 == 0o005 for p in (path, *path.parents))
 

@@ -1,9 +1,9 @@
-"""The zygote Z: an interpreter that is started once, inside the sandbox, and forks a tester for every program.
+"""The zygote Z: an interpreter that is started once, inside the sandbox, and forks a process for every program.
 
 Runs inside the sandbox, with the standard library alone. It never reads a program or a test: it gets descriptors
-over a socket and hands them on. One program at a time, each in namespaces of its own where the machine has them
-(process 1 of its own process ids, so that the kernel ends whatever it left behind), else in a process group of
-its own.
+over a socket and hands them on, the program's to the fork, the tests' to a tester that is forked beside it or still
+there. One program at a time, each in namespaces of its own where the machine has them (process 1 of its own process
+ids, so that the kernel ends whatever it left behind), else in a process group of its own.
 """
 
 from __future__ import annotations
@@ -118,8 +118,7 @@ class Zygote:
         try:
             os.dup2(output, 1)
             os.dup2(output, 2)
-            if self.tier != "A":
-                os.setsid()
+            os.setsid()  # a process group reaches across process namespaces: what is in it must be its own
             role(*arguments)
         except BaseException as error:
             os.write(2, f"{type(error).__name__}: {error}\n".encode())
