@@ -98,3 +98,21 @@ def test_accepted_rows_can_tell_what_they_are_most_like() -> None:
     assert [near["rouge_l"] for near in last["most_similar"]] == scores
     assert last["mean_similarity"] == pytest.approx(sum(scores) / 2)
     assert found.kept[0]["most_similar"] == []
+
+
+def test_a_gate_that_was_not_passed_is_not_opened_by_a_weaker_check() -> None:
+    text = "name the largest of all the planets that move around the sun and say how far it is"
+    bench = Benchmark.of("b", [text])
+    rows = rows_of(text.replace("largest", "biggest").replace("move", "turn"), "something that is not like it at all")
+    strong = Decontaminator([bench], fuzzy="0.4")
+    reported = select_rows(rows, Steps(decontaminate=strong, report_only=True)).gates()
+    assert reported["decontaminate"]["passed"] is False
+    weak = select_rows(rows, Steps(decontaminate=Decontaminator([bench])))
+    assert weak.gates()["decontaminate"]["passed"] is True
+    after = weak.gates(reported)["decontaminate"]
+    assert after["passed"] is False
+    assert "fuzzy from 0.4" in after["why"]
+    assert after["checked"] == reported["decontaminate"]["checked"]
+    clean = select_rows(rows, Steps(decontaminate=strong))
+    assert [row.id for row in clean.kept] == ["r1"]
+    assert clean.gates(reported)["decontaminate"]["passed"] is True

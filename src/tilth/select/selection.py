@@ -111,13 +111,35 @@ class Selection:
 def gates_after(
     certificate: Mapping[str, Any] | None, before: Mapping[str, Any] | None = None
 ) -> dict[str, dict[str, Any]]:
-    """See `Selection.gates`."""
+    """See `Selection.gates`. A gate that was not passed is passed only by a check that leaves nothing out of that one."""
     found = dict(before or {})
     if certificate is not None:
         left, names = certificate["rows_left"], [b["name"] for b in certificate["benchmarks"]]
-        hits = f"{left:,} kept rows hit {', '.join(names)}" if left else f"no kept row hits {', '.join(names)}"
-        found["decontaminate"] = {"set": True, "passed": not left, "why": hits}
+        why = f"{left:,} kept rows hit {', '.join(names)}" if left else f"no kept row hits {', '.join(names)}"
+        checked = {
+            "benchmarks": {b["name"]: b["hash"] for b in certificate["benchmarks"]},
+            "methods": {m["name"]: m["threshold"] for m in certificate["methods"]},
+        }
+        failed = found.get("decontaminate", {})
+        missing = [] if failed.get("passed", True) else _not_checked(failed.get("checked", {}), checked)
+        if missing:
+            why += f"; an earlier check was not passed, and this one leaves out {', '.join(missing)}"
+        found["decontaminate"] = {"set": True, "passed": not left and not missing, "why": why, "checked": checked}
+        if missing:
+            # the earlier check still stands, whole
+            found["decontaminate"]["checked"] = failed["checked"]
     return found
+
+
+def _not_checked(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Benchmarks and methods of an earlier check that a later one lacks, or applies less strictly."""
+    texts = set(now["benchmarks"].values())
+    lost = [name for name, hash in before.get("benchmarks", {}).items() if hash not in texts]
+    for name, least in before.get("methods", {}).items():
+        held = now["methods"].get(name)
+        if name not in now["methods"] or (least is not None and (held is None or held > least)):
+            lost.append(name if least is None else f"{name} from {least}")
+    return lost
 
 
 def texts_of(rows: Sequence[Row], on: str | None = None, first: int = 1) -> list[str]:
