@@ -11,7 +11,8 @@ from functools import lru_cache
 
 from tilth.verify import algebra, solving
 from tilth.verify.algebra import Expr, TooHardError, rational
-from tilth.verify.latex import MAX_CHARS, cleaned, expression
+from tilth.verify.latex import MAX_CHARS, expression
+from tilth.verify.spelling import cleaned
 
 _RELATION = re.compile(r"\\le(?![A-Za-z])|\\ge(?![A-Za-z])|\\ne(?![A-Za-z])|[<>=]")
 _MATRIX = re.compile(r"\\begin ?\{([pbvB]?matrix|array)\}(?:\{[^{}]*\})?(.*?)\\end ?\{(?:[pbvB]?matrix|array)\}", re.S)
