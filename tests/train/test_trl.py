@@ -206,6 +206,8 @@ def test_a_folder_that_is_no_whole_model_is_one_clear_error(tmp_path: Path) -> N
         ("sft", {"lr_scheduler_type": "downhill"}, "invalid choice"),
         ("sft", {"save_strategy": "steps", "load_best_model_at_end": True}, "load_best_model_at_end"),
         ("sft", {"assistant_only_loss": True, "completion_only_loss": True}, "TRL refuses|assistant"),
+        ("sft", {"threads": "many"}, "threads is 'many'"),
+        ("sft", {"merge": "later"}, "merge is 'later'"),
         ("ipo", {"average_log_prob": "no"}, "TRL has no ipo"),
         ("kto", {"average_log_prob": "yes"}, "TRL has no kto"),
     ],

@@ -26,7 +26,7 @@ from tilth.train.record import RECORD, Trained, finished, trained
 from tilth.train.start import open_tokenizer, quiet, source
 from tilth.train.trl_settings import HEADS, Told, device_settings, need_trl, parse, told_by, trainer_class
 
-OF_OURS = ("merge", "threads")
+OF_OURS: Mapping[str, type] = {"merge": bool, "threads": int}
 
 
 def train_trl(
@@ -50,7 +50,13 @@ def train_trl(
         if not columns:
             raise InputError("no rows to train on", todo=f"give at least one row with the columns of {method}")
         out = Path(out)
-        ours = {name: settings[name] for name in OF_OURS if name in settings}
+        ours = {key: settings[key] for key in OF_OURS if key in settings}
+        for key, kind in OF_OURS.items():
+            if key in ours and (type(ours[key]) is not kind or (kind is int and ours[key] < 1)):
+                raise UsageError(
+                    f"{key} is {ours[key]!r}",
+                    todo="give true or false" if kind is bool else "give a whole number, at least 1",
+                )
         mark = digest(identity, method, columns, told.recipe, ours, half, "trl", 1)
         done = finished(out, mark)
         if done:
