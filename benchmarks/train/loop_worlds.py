@@ -83,6 +83,13 @@ def taught(folder: Path, seed: int) -> Models:
     return {"target": f"nano:{folder / 'target'}"}
 
 
+def half_taught(folder: Path, seed: int) -> Models:
+    """The same after 600: right about every second time."""
+    rows = STORY.problems(600, 500 + seed, **SUBTRACTION)
+    sft(rows, folder / "target", base="nano:student", config=config(500, 2e-3, 16, seed))
+    return {"target": f"nano:{folder / 'target'}"}
+
+
 def config(steps: int, rate: float, batch: int = 16, seed: int = 0) -> SFTConfig:
     return SFTConfig(
         max_steps=steps, learning_rate=rate, per_device_train_batch_size=batch, warmup_steps=20, save_steps=0, seed=seed
@@ -228,6 +235,22 @@ CASES = {
         subtraction(800),
         subtraction_test,
         taught,
+        {
+            "rounds": 2,
+            "samples": 8,
+            "formats": "rationale",
+            "least": 0.5,
+            "cap": 1,
+            "temperature": 0.8,
+            "patience": 1,
+            "training": TRAINING,
+        },
+    ),
+    "lmsi-from-half": Case(
+        "lmsi",
+        subtraction(800),
+        subtraction_test,
+        half_taught,
         {
             "rounds": 2,
             "samples": 8,
