@@ -9,6 +9,7 @@ import pytest
 
 from tilth.cli import evaluate, train
 from tilth.errors import UsageError
+from tilth.rows.folder import RunFolder
 from tilth.worlds import STORY
 from tilth.worlds.arithmetic import SUBTRACTION
 
@@ -68,6 +69,38 @@ def test_train_makes_a_model_that_evaluate_takes(
     common = ["--data", str(data), "--map", "prompt=question", "--out", str(tmp_path / "e"), "--json"]
     assert call(evaluate, "--model", f"nano:{out}", *common) == 0
     assert json.loads(capsys.readouterr().out)["rows"] == 30
+
+
+def test_a_trained_process_reward_model_chooses_among_samples_and_the_answers_are_a_run(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    steps, model, out = tmp_path / "steps.jsonl", tmp_path / "prm", tmp_path / "e"
+    rows = [json.loads(line) for line in data.read_text().splitlines()][:8]
+    made = [
+        {"prompt": r["question"], "completions": [*r["completion"].splitlines()[:-1], end], "labels": [True, right]}
+        for r in rows
+        for end, right in ((r["completion"].splitlines()[-1], True), ("#### 1", False))
+        if len(r["completion"].splitlines()) == 2
+    ]
+    steps.write_text("".join(json.dumps(r) + "\n" for r in made))
+    assert (
+        call(train, str(steps), "--method", "prm", "--model", "nano", "--out", str(model), "--set", "max_steps=2") == 0
+    )
+    capsys.readouterr()
+    words = ["--model", "nano", "--data", str(data), "--map", "prompt=question", "--limit", "6", "--samples", "3"]
+    assert (
+        call(evaluate, *words, "--best-of-by", f"hf:{model}", "--calibration", "votes", "--out", str(out), "--json")
+        == 0
+    )
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["best_of"]["1"] == pytest.approx(summary["accuracy"]["value"]) and "ece" in summary["calibration"]
+    folder = RunFolder(out).require()
+    answers = [*folder.read("data/kept"), *folder.read("data/dropped")]
+    assert len(answers) == 18 and all(0 <= a["score"] <= 1 for a in answers)
+    assert {r["level"] for r in folder.read("lineage")} == {5}
+    assert summary["candidates"] == 18 == summary["kept"] + sum(summary["dropped"].values())
 
 
 def test_train_refuses_unknown_methods_and_misspelt_settings(data: Path, tmp_path: Path) -> None:

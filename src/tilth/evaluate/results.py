@@ -17,7 +17,7 @@ from tilth.errors import InputError
 from tilth.evaluate.estimates import over_seeds
 from tilth.evaluate.score import Result, Scores
 from tilth.rows.folder import RunFolder, lineage_record
-from tilth.rows.lineage import Lineage
+from tilth.rows.lineage import Event, Lineage, involvement_level
 from tilth.rows.row import canonical, digest
 
 NAME = "results.jsonl"
@@ -81,7 +81,7 @@ def _records(results: Sequence[Result], model: str) -> Iterator[tuple[str, Mappi
                 yield "data/kept", row
             else:
                 yield "data/dropped", {**row, "reason": ":".join(p for p in ("evaluate", outcome, detail) if p)}
-            yield "lineage", lineage_record(Lineage(id, parents=(r.id,), seeds=(r.id,), method="evaluate", model=model))
+            yield "lineage", lineage_record(_lineage(id, r.id, model))
             yield (
                 "verdicts",
                 {
@@ -89,6 +89,13 @@ def _records(results: Sequence[Result], model: str) -> Iterator[tuple[str, Mappi
                     "evidence": canonical({"detail": detail} if detail else {}).decode(), "tier": "", "version": "1",
                 },
             )  # fmt: skip
+
+
+def _lineage(id: str, parent: str, model: str) -> Lineage:
+    events = (Event("wrote", "machine", model),)
+    return Lineage(
+        id, (parent,), (parent,), method="evaluate", model=model, events=events, level=involvement_level(events)
+    )
 
 
 def _run_counts(results: Sequence[Result]) -> dict[str, Any]:
