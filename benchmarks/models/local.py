@@ -4,8 +4,9 @@
     python benchmarks/models/local.py --peers               also transformers' generate_batch, and CTranslate2 where installed
     python benchmarks/models/local.py --model FOLDER        another model
 
-Prompts have 5 to 60 tokens, answers 4 to 160 tokens (log-uniform), as real ones differ in length; all are sampled. Each way has a
-turn in every repeat; the figure is the median, by CPU time, since the machine may be loaded (OMP_NUM_THREADS=1). Answers of the two ways of ours are compared word by word.
+Prompts have 5 to 60 tokens, answers 4 to 160 tokens (log-uniform), as real ones differ in length; all are sampled. Each way
+has a turn in every repeat; the figure is the median, by CPU time, since the machine may be loaded (OMP_NUM_THREADS=1).
+Answers of the two ways of ours are compared word by word.
 """
 
 from __future__ import annotations
