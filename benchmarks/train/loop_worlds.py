@@ -215,6 +215,20 @@ CASES = {
         taught,
         {"rounds": 3, "samples": 4, "cap": 4, "top_k": None, "temperature": 1.0, "training": TRAINING},
     ),
+    "rest-em-from-nano": Case(
+        "rest-em",
+        subtraction(500),
+        subtraction_test,
+        lambda folder, seed: {"target": "nano"},
+        {
+            "rounds": 3,
+            "samples": 8,
+            "cap": 4,
+            "top_k": None,
+            "temperature": 1.0,
+            "training": {"max_steps": 150, "learning_rate": 5e-4, "warmup_steps": 15},
+        },
+    ),
     "rest": Case(
         "rest",
         subtraction(800),
