@@ -201,7 +201,7 @@ def test_the_latest_prediction_of_the_ledger_is_the_advice(run_of: MakeRun) -> N
         file.write(json.dumps({"kind": "measured", "key": "b", "accuracy": 0.55, "real_only": 0.5}) + "\n")
     facts = read_facts(run)
     assert facts.advice["verdict"] == "helps" and facts.guide
-    assert facts.ledger[1]["measured"] == 0.55 and facts.ledger[1]["inside"]
+    assert facts.ledger[1]["measured"] == 0.55 and facts.ledger[1]["inside"] is None
     text = card_text(facts)
     assert "By the two-class guide, these rows help" in text
     assert "No accuracy of a model trained on these rows is predicted" in text

@@ -107,7 +107,7 @@ def _ledger(facts: Facts) -> Section | None:
         predicted, real, measured = (Estimate.of(entry.get(k)) for k in ("predicted", "real_only", "measured"))
         if predicted is None or measured is None:
             continue
-        inside = "yes" if entry.get("inside") else "no"
+        inside = {True: "yes", False: "no"}.get(entry.get("inside"), "-")
         cells = [
             f"{predicted.value:.3f}{between(predicted)}",
             f"{real.value:.3f}" if real else "",
