@@ -3,6 +3,8 @@
 As in `hostile_programs`: each program is asked for `square`, and those that would solve it do so only when their attack
 worked.
 """
+
+from __future__ import annotations
 # ruff: noqa: E501 - a program's line stands on one line
 
 WIRE = (

@@ -25,8 +25,9 @@ DRAWS = 160
 ROUNDS, WARM = 25, 8
 """Rounds of expectation and maximisation, from the labelled rows and from an earlier solution."""
 SPREAD = 0.25
-"""Standard deviation of the logarithm of the temperature before any label is seen. Ours: of 0, 1/4, 1/2, 3/4 and 1 the least
-with which intervals hold the measured accuracy as often as they say on two data sets (benchmarks/theory/advice.py)."""
+"""Standard deviation of the logarithm of the temperature before any label is seen. Ours, chosen
+by the coverage of the intervals on the two data sets of benchmarks/theory/advice.py, so that coverage is partly fitted there;
+no third set confirms it."""
 TEMPERATURES = np.exp(np.linspace(-2.5, 2.5, 41))
 MOST = 2_000
 """Unlabelled rows scored at most, evenly spaced."""
