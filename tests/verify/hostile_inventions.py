@@ -5,6 +5,7 @@ worked.
 """
 
 from __future__ import annotations
+
 # ruff: noqa: E501 - a program's line stands on one line
 
 WIRE = (
