@@ -101,6 +101,8 @@ async def rlaif(
     while await loop.begin():
         ctx.play("generator", ctx.model("target"))
         first = bool(revisions) and loop.number == 1
+        if loop.number == 1 + bool(revisions):
+            loop.afresh()
         name = f"{'revise' if first else 'compare'} {loop.number}"
         made = [one for some in await ctx.each(work, revised if first else compared, name=name) for one in some]
         made = at_most(ctx, made, per_prompt, lambda row: str(row["prompt"]))

@@ -173,6 +173,10 @@ class Rounds:
         self._ended = self.stop.after(False, self.number)
         return True
 
+    def afresh(self) -> None:
+        """From here on texts are of another kind: hold them against the next round's, not against the first's."""
+        self.monitor.first, self._valid = [], 0.0
+
     async def decide(self, figures: Mapping[str, float] | None = None) -> bool:
         """Measure the round's model; keep it or give the role back to the one before; put the figures into the notes.
 
