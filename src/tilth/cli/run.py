@@ -139,7 +139,7 @@ def story(summary: Any, out: Path) -> str:
     )
     skipped = "".join(f"; {n} skipped: {why}" for why, n in seeds.get("skipped_why", {}).items())
     empty = ""
-    if not summary["kept"] and summary["candidates"]:
+    if not summary["kept"] and (summary["dropped"] or summary["failed"]):
         worst = max(summary["dropped"].items(), key=lambda kv: kv[1], default=("failures", summary["failed"]))
         empty = f"\nnothing was kept: most went to '{worst[0]}' ({worst[1]:,}); "
         empty += f"`tilth why {out} ROW_ID` shows one, data/dropped has all"
