@@ -6,16 +6,15 @@ arXiv:2305.14251) for claims and their mean support. Who is asked is a judge, gi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from tilth.errors import UsageError
 from tilth.rows.row import Row
 from tilth.rows.text import last_assistant
 from tilth.rows.verdict import FAIL, PASS, UNKNOWN, Outcome, Verdict
-from tilth.verify.entailment import Entailment
-from tilth.verify.judging import Asking, AskingVerifier, Form, Tally, checked, fence_for, judgement, shortened
+from tilth.verify.comparing import ComparingVerifier
+from tilth.verify.judging import Asking, Form, Tally, fence_for, judgement, shortened
 from tilth.verify.parse import label, numbered_items
 from tilth.verify.quotes import find_quote, quotations
 from tilth.verify.segments import sentences
@@ -120,7 +119,7 @@ def documents(row: Mapping[str, Any]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class FactsVerifier(AskingVerifier):
+class FactsVerifier(ComparingVerifier):
     """A row passes when enough of its completion's claims are supported by its `documents` and none is contradicted.
 
     Quotations in the completion must stand in the documents word for word; this needs no model and is looked at first.
@@ -137,31 +136,10 @@ class FactsVerifier(AskingVerifier):
 
     least: float = 1.0
     quotes: bool = True
-    nli: str = ""
-    temperature: float = 0.0
-    retries: int = 2
-    structured: bool = True
-    parallel: int = 8
-    entailment: Entailment | None = field(init=False, repr=False, compare=False, default=None)
     id: ClassVar[str] = "facts"
     version: ClassVar[str] = VERSION
-
-    def __post_init__(self) -> None:
-        checked(self.id, self.temperature, self.retries, self.parallel)
-        if not isinstance(self.least, int | float) or not 0 <= self.least <= 1:
-            raise UsageError(f"facts: least={self.least} is not a share", todo="give a number from 0 to 1")
-        if self.nli:
-            object.__setattr__(self, "entailment", Entailment(self.nli))
-
-    def missing(self, row: Mapping[str, Any]) -> str | None:
-        """The column that the row lacks, or None."""
-        if "completion" not in row and "messages" not in row:
-            return "completion"
-        return None if "documents" in row else "documents"
-
-    async def verify_rows(self, rows: Sequence[Row], ask: Ask | None = None) -> list[Verdict]:
-        """See `judge`; without a judge when there is a model of entailment."""
-        return await AskingVerifier.verify_rows(self, rows, nobody if ask is None and self.entailment else ask)
+    against: ClassVar[str] = "documents"
+    bound: ClassVar[str] = "least"
 
     async def judge(self, row: Row, ask: Ask) -> Verdict:
         """pass; fail with ``quotation``, ``contradicted`` or ``unsupported``; unknown with ``no-answer``, ``no-documents``,
@@ -192,8 +170,3 @@ class FactsVerifier(AskingVerifier):
     def _verdict(self, outcome: Outcome, score: float | None, evidence: Mapping[str, Any], detail: str) -> Verdict:
         tier = "entailment" if self.entailment else ""
         return Verdict(self.id, outcome, score, evidence, detail, tier, version=VERSION)
-
-
-async def nobody(*_: Any, **__: Any) -> Any:
-    """An `ask` that is never called."""
-    raise AssertionError("no model is asked")

@@ -6,17 +6,16 @@ this cannot see it. Who compares is a judge, given as `ask`, or a local model of
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
-from tilth.errors import UsageError
 from tilth.rows.row import Row
 from tilth.rows.text import last_assistant
 from tilth.rows.verdict import FAIL, PASS, UNKNOWN, Verdict
-from tilth.verify.entailment import Entailment
-from tilth.verify.facts import MAX_CLAIMS, nobody, support
-from tilth.verify.judging import Asking, AskingVerifier, Tally, checked
+from tilth.verify.comparing import ComparingVerifier
+from tilth.verify.facts import MAX_CLAIMS, support
+from tilth.verify.judging import Asking, Tally
 from tilth.verify.segments import sentences
 from tilth.verify.verifier import Ask
 
@@ -39,7 +38,7 @@ def disagreement(said: Sequence[str | None]) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
-class SelfCheckVerifier(AskingVerifier):
+class SelfCheckVerifier(ComparingVerifier):
     """A row passes when its completion's sentences agree with other `samples` of answers to the same prompt.
 
     Args:
@@ -52,31 +51,10 @@ class SelfCheckVerifier(AskingVerifier):
     """
 
     most: float = 0.5
-    nli: str = ""
-    temperature: float = 0.0
-    retries: int = 2
-    structured: bool = True
-    parallel: int = 8
-    entailment: Entailment | None = field(init=False, repr=False, compare=False, default=None)
     id: ClassVar[str] = "selfcheck"
     version: ClassVar[str] = VERSION
-
-    def __post_init__(self) -> None:
-        checked(self.id, self.temperature, self.retries, self.parallel)
-        if not isinstance(self.most, int | float) or not 0 <= self.most <= 1:
-            raise UsageError(f"selfcheck: most={self.most} is not a share", todo="give a number from 0 to 1")
-        if self.nli:
-            object.__setattr__(self, "entailment", Entailment(self.nli))
-
-    def missing(self, row: Mapping[str, Any]) -> str | None:
-        """The column that the row lacks, or None."""
-        if "completion" not in row and "messages" not in row:
-            return "completion"
-        return None if "samples" in row else "samples"
-
-    async def verify_rows(self, rows: Sequence[Row], ask: Ask | None = None) -> list[Verdict]:
-        """See `judge`; without a judge when there is a model of entailment."""
-        return await AskingVerifier.verify_rows(self, rows, nobody if ask is None and self.entailment else ask)
+    against: ClassVar[str] = "samples"
+    bound: ClassVar[str] = "most"
 
     async def judge(self, row: Row, ask: Ask) -> Verdict:
         """pass or fail by the mean over sentences, which is the score; unknown with ``no-answer`` or ``unparsed``."""
