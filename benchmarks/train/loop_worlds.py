@@ -20,7 +20,10 @@ Problems = list[dict[str, Any]]
 Models = Mapping[str, str | Model]
 WIDER = {"steps": (1, 2), "operators": "+-", "largest": 30, "ceiling": 60}
 """Sums and differences of one or two steps up to 60; the embedded model knows them up to 40."""
-TEST = 9_999
+TUNED = 9_999
+"""Seed of the test problems on which the settings below were chosen."""
+FRESH = 424_242
+"""Seed of test problems that nothing was chosen by."""
 
 
 def from_world(text: str, row: Mapping[str, Any]) -> bool:
@@ -34,7 +37,7 @@ class Case:
     Args:
         loop: the recipe.
         seeds: seed to the loop's seeds.
-        test: how many to test problems.
+        test: how many and which seed to test problems.
         models: folder and seed to the model of each role; may train start models into the folder.
         settings: of the recipe.
         prompts: wordings that a small model reads.
@@ -45,7 +48,7 @@ class Case:
 
     loop: str
     seeds: Callable[[int], Problems]
-    test: Callable[[int], Problems]
+    test: Callable[[int, int], Problems]
     models: Callable[[Path, int], Models]
     settings: Mapping[str, Any] = field(default_factory=dict)
     prompts: Mapping[str, str] = field(default_factory=dict)
@@ -64,16 +67,16 @@ def subtraction(n: int) -> Callable[[int], Problems]:
     return lambda seed: STORY.problems(n, seed + 1, **SUBTRACTION)
 
 
-def subtraction_test(n: int) -> Problems:
-    return STORY.problems(n, TEST, **SUBTRACTION)
+def subtraction_test(n: int, seed: int) -> Problems:
+    return STORY.problems(n, seed, **SUBTRACTION)
 
 
 def wider(n: int) -> Callable[[int], Problems]:
     return lambda seed: STORY.problems(n, seed + 1, **WIDER)
 
 
-def wider_test(n: int) -> Problems:
-    return STORY.problems(n, TEST, **WIDER)
+def wider_test(n: int, seed: int) -> Problems:
+    return STORY.problems(n, seed, **WIDER)
 
 
 def taught(folder: Path, seed: int) -> Models:
@@ -108,8 +111,8 @@ def requests(n: int) -> Callable[[int], Problems]:
     return lambda seed: [{k: r[k] for k in ("prompt", "answer")} for r in POLICY.problems(n, seed + 1, rare=0.05)]
 
 
-def requests_test(n: int) -> Problems:
-    return POLICY.problems(n, TEST, rare=0.05)
+def requests_test(n: int, seed: int) -> Problems:
+    return POLICY.problems(n, seed, rare=0.05)
 
 
 def helpful(seed: int, n: int = 700) -> Problems:
