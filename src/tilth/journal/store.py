@@ -30,14 +30,17 @@ SEEN_BITS = 24
 look-up.
 """
 _SEEN_MASK = (1 << SEEN_BITS) - 1
+CACHE_KIB, CHECKPOINT_PAGES = 8_000, 2_000
+"""SQLite's page cache, and how long its log grows before it is folded into the file."""
 
+# Keys are hashes: answers lie in the order in which they came, and only the index of their keys is written all over.
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS requests (
   key TEXT PRIMARY KEY, seed INTEGER NOT NULL, scope TEXT NOT NULL, role TEXT NOT NULL, model TEXT NOT NULL,
   draw INTEGER NOT NULL, first TEXT NOT NULL, request BLOB, reply BLOB NOT NULL,
   input INTEGER NOT NULL, output INTEGER NOT NULL, cost REAL NOT NULL, at REAL NOT NULL
-) WITHOUT ROWID;
+);
 CREATE TABLE IF NOT EXISTS outcomes (
   seed INTEGER NOT NULL, part INTEGER NOT NULL, scope TEXT NOT NULL, status TEXT NOT NULL, content BLOB NOT NULL,
   PRIMARY KEY (seed, part)
@@ -76,6 +79,8 @@ class Journal:
             self.db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
             self.db.execute("PRAGMA journal_mode=WAL")
             self.db.execute("PRAGMA synchronous=NORMAL")
+            self.db.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+            self.db.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
             self.db.executescript(_TABLES)
         found = self.meta("version")
         if found is None:
