@@ -1,7 +1,10 @@
 """The table of an experiment's result rows: mean over seeds with its interval, and the paired difference from the first arm.
 
 python benchmarks/train/experiments.py runs/verified-or-not [--columns wrong_share,synthetic] [--against ARM] [--last]
-    [--where world=rare-wordings] [--against random]
+    [--where world=rare-wordings,budget=60] [--against random]
+
+Two intervals of a difference: of the paired bootstrap over problems (new problems, these trainings), and Student's over
+seeds (new trainings, and whatever else a seed draws anew). `--rounds` compares each round with the first of its own arm.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 import polars as pl
 
@@ -22,12 +26,12 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="run folder of an experiment")
     parser.add_argument("--columns", default="", help="further columns, averaged over seeds")
     parser.add_argument("--last", action="store_true", help="the last round of each arm alone")
-    parser.add_argument("--where", default="", metavar="COLUMN=VALUE", help="rows with this value alone")
+    parser.add_argument("--where", default="", metavar="COLUMN=VALUE,...", help="rows with these values alone")
     parser.add_argument("--against", default="", metavar="ARM", help="compare with this arm instead of the first")
+    parser.add_argument("--rounds", action="store_true", help="compare with the first round of the same arm")
     args = parser.parse_args()
     rows = pl.read_parquet(args.folder / "data" / "kept" / "*.parquet").to_dicts()
-    if args.where:
-        column, _, value = args.where.partition("=")
+    for column, _, value in (part.partition("=") for part in args.where.split(",") if part):
         rows = [row for row in rows if str(row[column]) == value]
     columns = [c for c in args.columns.split(",") if c]
     groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
@@ -40,14 +44,16 @@ def main() -> None:
         "arm",
         *(["round"] if rounds else []),
         "score over seeds",
-        f"minus {args.against or 'first'} [95 %]",
+        f"minus {'round 0' if args.rounds else args.against or 'first'} [95 %, problems]",
+        "[95 %, seeds]",
         "seeds won",
         *columns,
     ]
     print("| " + " | ".join(heads) + " |")
     print("|" + "---|" * len(heads))
     for (arm, number), found in shown.items():
-        cells = [arm, *([str(number)] if rounds else []), _mean(found), *_against(base, found)]
+        other = groups[arm, min(r for a, r in groups if a == arm)] if args.rounds else base
+        cells = [arm, *([str(number)] if rounds else []), _mean(found), *_against(other, found)]
         cells += [f"{sum(float(r[c] or 0) for r in found) / len(found):.3f}" for c in columns]
         print("| " + " | ".join(cells) + " |")
     summary = orjson.loads((args.folder / "summary.json").read_bytes())
@@ -63,10 +69,15 @@ def _mean(found: Sequence[Mapping[str, Any]]) -> str:
 
 def _against(base: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, Any]]) -> list[str]:
     if found is base:
-        return ["", ""]
+        return ["", "", ""]
     d = compare([r["right"] for r in base], [r["right"] for r in found])
+    by_seed = over_seeds([np.subtract(b["right"], a["right"]).tolist() for a, b in zip(base, found, strict=True)]).mean
     won = sum(b["score"] > a["score"] for a, b in zip(base, found, strict=True))
-    return [f"{d.delta:+.3f} [{d.lo:+.3f}, {d.hi:+.3f}]", f"{won} of {len(found)}"]
+    return [
+        f"{d.delta:+.3f} [{d.lo:+.3f}, {d.hi:+.3f}]",
+        f"[{by_seed.lo:+.3f}, {by_seed.hi:+.3f}]",
+        f"{won} of {len(found)}",
+    ]
 
 
 if __name__ == "__main__":

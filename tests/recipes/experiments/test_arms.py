@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from random import Random
 
@@ -11,10 +12,12 @@ import pytest
 from tilth.engine.local import run_plan
 from tilth.engine.plan import Plan
 from tilth.errors import UsageError
-from tilth.recipes.experiments.common import problems, right, seeds_of, with_errors
+from tilth.recipes.experiments.common import numbers, one_too_many, problems, right, seeds_of, with_errors
 from tilth.recipes.experiments.guarded_labels import SAFE, UNSAFE, asked, judged, labelled
 from tilth.recipes.experiments.half_correct import FORM
+from tilth.recipes.experiments.model_collapse import WAYS, next_rows
 from tilth.recipes.experiments.policy_base import requests
+from tilth.recipes.experiments.rest_em_drift import Drawn
 from tilth.recipes.experiments.safety_steps import PARTS, pruned, theory
 from tilth.rows.verdict import FAIL, PASS, UNKNOWN
 from tilth.worlds.policy import POLICY
@@ -28,6 +31,16 @@ def test_rows_with_errors_are_wrong_in_content_and_right_in_form() -> None:
         assert (right(new["completion"], row).outcome == FAIL) == new["wrong"]
         assert FORM.fullmatch(new["completion"])
     assert not FORM.fullmatch("2 + 2 = 4")
+
+
+def test_an_error_that_wrong_rows_share_makes_every_difference_one_too_large() -> None:
+    rows = problems(200, 3, "p")
+    made = with_errors(rows, 1.0, Random(0), one_too_many)
+    assert all(right(new["completion"], row).outcome == FAIL for row, new in zip(rows, made, strict=True))
+    assert all(FORM.fullmatch(new["completion"]) for new in made)
+    for new in made:
+        for a, symbol, b, result in re.findall(r"(\d+) ([-+]) (\d+) = (\d+)", new["completion"]):
+            assert int(result) == (int(a) - int(b) + 1 if symbol == "-" else int(a) + int(b))
 
 
 def test_swapped_and_kept_pairs_follow_the_filter_arithmetic() -> None:
@@ -77,9 +90,39 @@ def test_an_exchange_is_unsafe_only_where_a_forbidden_request_is_complied_with()
     assert [judged(t, row).outcome for t in ("#### safe", "#### unsafe", "perhaps")] == [PASS, FAIL, UNKNOWN]
 
 
+def test_a_generation_learns_what_its_way_says() -> None:
+    gold, past = [{"completion": "gold"}], [{"completion": "old", "ok": False}, {"completion": "new", "ok": True}]
+    made = [past[1], {"completion": "wrong", "ok": False}]
+    learnt = {way: [r["completion"] for r in next_rows(way, gold, made, past)] for way in WAYS}
+    assert learnt == {
+        "replace": ["new", "wrong"], "accumulate": ["gold", "old", "new"], "verify": ["new"], "verify + real": ["gold", "new"],
+    }  # fmt: skip
+    assert next_rows("verify", gold, made[1:], past) == made[1:]  # nothing passed: all of them rather than none
+
+
+def test_a_checker_passes_right_answers_and_a_share_of_the_wrong_ones_each_text_once() -> None:
+    rows = problems(400, 3, "p")
+    drawn = Drawn([(row, [("a", i % 2 == 0), ("a", i % 2 == 0), ("b", False)]) for i, row in enumerate(rows)])
+    assert drawn.solved == 0.5 and drawn.distinct == 2
+    assert [r["completion"] for r in drawn.passed(0.0, Random(0))] == ["a"] * 200
+    assert len(drawn.passed(1.0, Random(0))) == 800
+    some = drawn.passed(0.3, Random(0))
+    assert sum(r["ok"] for r in some) == 200 and sum(not r["ok"] for r in some) == pytest.approx(180, abs=45)
+
+
+@pytest.mark.parametrize("given", ["", "60,", "0", "60,-3", "many"])
+def test_numbers_are_whole_and_at_least_one(given: str) -> None:
+    if given == "60,":
+        assert numbers(given, "budget") == [60]
+    else:
+        with pytest.raises(UsageError, match="budget is"):
+            numbers(given, "budget")
+
+
 def test_an_experiment_needs_a_seed() -> None:
     with pytest.raises(UsageError, match="0 seeds"):
         seeds_of(0)
+    assert seeds_of(2, first=5) == [5, 6]
 
 
 @pytest.mark.train
@@ -94,3 +137,22 @@ def test_results_are_rows_and_equal_arms_differ_in_their_rows_alone(tmp_path: Pa
     assert rows["no check, uncut"]["synthetic"] == 60
     assert all(len(r["right"]) == 10 and r["score"] == sum(r["right"]) / 10 for r in rows.values())
     assert result.summary["notes"]["trainings"] == len(rows)
+
+
+@pytest.mark.train
+@pytest.mark.parametrize(
+    ("name", "arms", "sizes"),
+    [
+        ("rest-em-drift", 4, {"rounds": 1, "real": 8, "prompts": 8}),
+        ("model-collapse", 4, {"generations": 1, "real": 8}),
+    ],
+)
+def test_all_curves_of_a_seed_start_from_one_student(
+    tmp_path: Path, name: str, arms: int, sizes: dict[str, int]
+) -> None:
+    settings = {"topic": "story-arithmetic", "seeds": 1, "test": 10, "steps": 2, **sizes}
+    result = run_plan(Plan(recipe=name, set=settings), tmp_path / "run", quiet=True)
+    assert result.exit_code == 0 and result.summary["notes"]["trainings"] == 1 + arms
+    rows = pl.read_parquet(tmp_path / "run/data/kept/*.parquet").to_dicts()
+    assert len(rows) == arms * 2
+    assert len({str(r["right"]) for r in rows if r["round"] == 0}) == 1

@@ -16,10 +16,11 @@ from tilth.recipes.experiments import failure_inducing as experiment
 from tilth.worlds.wordings import RARE, WORDINGS_WORLD
 
 EXPERIMENT = load_recipe("failure-inducing")
+NAMES = {"none": "arm-none"}
 SMALL = {
     "worlds": "rare-wordings",
     "seeds": 1,
-    "budget": 20,
+    "budget": "20",
     "explore": 120,
     "problems": 200,
     "known": 50,
@@ -71,8 +72,8 @@ def test_every_arm_has_its_own_problems_the_same_replay_and_a_result_row(trained
     assert list(rows) == ["none", "random", "rejection", "reversegen", "pooled"] and not found.failed
     replay = trained["arm-none"]
     for arm, row in rows.items():
-        new = trained[f"arm-{arm}"][: row["training_rows"]]
-        assert trained[f"arm-{arm}"][row["training_rows"] :] == replay and row["training_rows"] <= 20
+        new = trained[NAMES.get(arm, f"arm-{arm}-20")][: row["training_rows"]]
+        assert trained[NAMES.get(arm, f"arm-{arm}-20")][row["training_rows"] :] == replay and row["training_rows"] <= 20
         assert all(WORDINGS_WORLD.solve(r["prompt"]) == r["completion"] for r in new)
         assert sum(row["skills"].values()) == len(new) and len(row["right"]) == 60
     assert set(rows["reversegen"]["skills"]) <= set(RARE) and set(rows["rejection"]["skills"]) <= set(RARE)
@@ -81,6 +82,24 @@ def test_every_arm_has_its_own_problems_the_same_replay_and_a_result_row(trained
     assert rows["rejection"]["proposals"] == rows["reversegen"]["proposals"] == 120 * len(rows["reversegen"]["rounds"])
     failing = [r["failing"] for r in rows["reversegen"]["rounds"]]
     assert failing == sorted(failing) and failing[-1] >= experiment.ENOUGH
+
+
+def test_several_budgets_share_one_hunt_and_rejection_runs_dry_where_pooled_failures_do_not(
+    trained: dict[str, list[Any]],
+) -> None:
+    found = run_recipe(EXPERIMENT, [{"topic": "any"}], {}, **{**SMALL, "budget": "5,500"})
+    rows = {(r["budget"], r["arm"]): r for r in found.kept}
+    assert sorted({budget for budget, _ in rows}) == [5, 500] and len(rows) == 10
+    assert len([name for name in trained if name == "target"]) == 1
+    assert rows[5, "none"]["balanced"] == rows[500, "none"]["balanced"]
+    assert all(rows[5, arm]["training_rows"] == 5 for arm in ("random", "rejection", "reversegen", "pooled"))
+    assert 5 < rows[500, "rejection"]["training_rows"] < rows[500, "pooled"]["training_rows"] < 500
+    assert rows[500, "rejection"]["proposals"] == rows[500, "pooled"]["proposals"]
+
+
+def test_other_seeds_can_be_asked_for_than_those_that_settings_were_chosen_on(trained: dict[str, list[Any]]) -> None:
+    found = run_recipe(EXPERIMENT, [{"topic": "any"}], {}, **{**SMALL, "first": 7})
+    assert {r["seed"] for r in found.kept} == {7}
 
 
 def test_a_wrong_world_is_one_clear_error() -> None:

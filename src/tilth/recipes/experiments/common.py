@@ -6,7 +6,7 @@ run and the table of results is a dataset.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -19,6 +19,8 @@ from tilth.rows.row import Row, digest
 from tilth.rows.verdict import Verdict
 from tilth.verify.math import check_answer
 from tilth.worlds.arithmetic import STORY, SUBTRACTION
+from tilth.worlds.stories import read_story
+from tilth.worlds.tree import Num, Step, Tree, apply, rationale
 
 SETTINGS: Mapping[str, Any] = {
     "max_steps": 600, "per_device_train_batch_size": 8, "learning_rate": 2e-3, "save_steps": 0,
@@ -58,13 +60,22 @@ def problems(n: int, seed: int, name: str) -> list[Row]:
     return [Row(row, f"{name}-{i}") for i, row in enumerate(rows)]
 
 
-def with_errors(rows: Sequence[Mapping[str, Any]], share: float, rng: Random) -> list[dict[str, Any]]:
-    """The rows, a `share` of them with a plausible wrong rationale in the right form, and ``wrong`` saying which."""
+def with_errors(
+    rows: Sequence[Mapping[str, Any]], share: float, rng: Random, spoil: Callable[[str, Random], str] = STORY.corrupt
+) -> list[dict[str, Any]]:
+    """The rows, a `share` of them with a wrong rationale in the right form, and ``wrong`` saying which.
+
+    Args:
+        rows: with ``prompt`` and ``completion``.
+        share: of the rows.
+        rng: decides which, and how.
+        spoil: the wrong rationale to a prompt; by default one of many plausible slips.
+    """
     wrong = set(rng.sample(range(len(rows)), round(share * len(rows))))
     return [
         {
             **row,
-            "completion": STORY.corrupt(str(row["prompt"]), rng) if i in wrong else row["completion"],
+            "completion": spoil(str(row["prompt"]), rng) if i in wrong else row["completion"],
             "wrong": i in wrong,
         }
         for i, row in enumerate(rows)
@@ -118,17 +129,51 @@ def result(ctx: Context, arm: str, seed: int, scores: Sequence[float], **facts: 
     )
 
 
-def seeds_of(n: int) -> list[int]:
-    """The seeds 0 to n - 1.
+def one_too_many(prompt: str, rng: Random) -> str:
+    """The rationale of who takes every difference for one more than it is: an error that wrong rows share.
+
+    Raises:
+        ValueError: the prompt holds no story.
+    """
+    story = read_story(prompt)
+    if story is None:
+        raise ValueError(f"not a problem of {STORY.id}: {prompt[:80]!r}")
+    worked: list[Step] = []
+
+    def value(tree: Tree) -> int:
+        if isinstance(tree, Num):
+            return tree.value
+        a, b = value(tree.left), value(tree.right)
+        worked.append(Step(tree.symbol, a, b, apply(tree.symbol, a, b) + (tree.symbol == "-")))
+        return worked[-1].result
+
+    answer = value(story.tree)
+    return rationale(worked, answer)
+
+
+def seeds_of(n: int, first: int = 0) -> list[int]:
+    """`n` seeds, from `first` on.
 
     Raises:
         UsageError: there is none.
     """
     if n < 1:
         raise UsageError(f"{n} seeds", where="--set seeds", todo="give at least 1")
-    return list(range(n))
+    return list(range(first, first + n))
 
 
 def key_of(*parts: Any) -> int:
     """A world's seed from names."""
     return int(digest(*[str(p) for p in parts])[:8], 16)
+
+
+def numbers(text: str | int, name: str) -> list[int]:
+    """The whole numbers, 1 or more each, of a comma-separated setting.
+
+    Raises:
+        UsageError: there is none, or another thing among them.
+    """
+    parts = [part.strip() for part in str(text).split(",") if part.strip()]
+    if not parts or not all(part.isdecimal() and int(part) for part in parts):
+        raise UsageError(f"{name} is '{text}'", where=f"--set {name}", todo="give numbers such as 60,300")
+    return [int(part) for part in parts]

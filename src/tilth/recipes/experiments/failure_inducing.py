@@ -6,7 +6,8 @@ In each world and for each seed, from nothing:
    missing), the proposer with lists of three examples.
 2. ReverseGen: exploring, grading by the world's program, preferences (failing over solved), DPO, at most `rounds` times and
    until .6 of the valid proposals fail.
-3. Arms of `budget` new problems with right solutions, each joined to the same replay of known ones, same steps:
+3. Arms of `budget` new problems (several budgets may be given) with right solutions, each joined to the same replay of
+   known ones, same steps:
    `none` (replay alone), `random` (valid proposals of the first proposer), `rejection` (its failures, from as many
    proposals as ReverseGen made in all), `reversegen` (failures of the last round), `pooled` (failures of all rounds).
 4. Each is measured on problems in their natural shares, on every skill equally, and on the gap alone.
@@ -27,7 +28,7 @@ from random import Random
 from typing import Any
 
 from tilth.errors import UsageError, did_you_mean
-from tilth.recipes.experiments.common import key_of, result, seeds_of
+from tilth.recipes.experiments.common import key_of, numbers, result, seeds_of
 from tilth.recipes.loops.loop import measure, train
 from tilth.recipes.loops.reversegen.explore import (
     Listing,
@@ -47,14 +48,14 @@ from tilth.worlds.arithmetic import STORY
 
 SKILL_GAP = ("add-carry", "sub-borrow", "mul")
 READING = {"max_steps": 300, "per_device_train_batch_size": 32, "save_steps": 0}
-TARGET = {"max_steps": 600, "per_device_train_batch_size": 32, "save_steps": 0}
+TARGET = {"per_device_train_batch_size": 32, "save_steps": 0}
 WARM_UP = {"max_steps": 400, "per_device_train_batch_size": 16, "save_steps": 0}
 PREFERENCE = {"per_device_train_batch_size": 8, "learning_rate": 2e-4, "warmup_steps": 5, "save_steps": 0}
 EPOCHS, MOST_STEPS = 4, 40
 """Passes of DPO over a round's preferences, and its steps at most: more of either ruins the proposer's validity."""
 NEAR = 0.95
 """Jaccard of word sets that makes a repeat: .78, as released, drops half of what templates with small numbers can say."""
-IMPROVE = {"max_steps": 100, "per_device_train_batch_size": 32, "learning_rate": 1e-3, "save_steps": 0}
+IMPROVE = {"per_device_train_batch_size": 32, "learning_rate": 1e-3, "save_steps": 0}
 TOP_P = 1.0
 """The release samples the proposer at .9, which never writes what holds 1 % of the seeds (measured here)."""
 ENOUGH = 0.6
@@ -142,40 +143,42 @@ async def failure_inducing(
     *,
     worlds: str = "rare-wordings,missing-skills",
     seeds: int = 5,
-    budget: int = 60,
+    first: int = 0,
+    budget: str = "60",
     rounds: int = 3,
     explore: int = 800,
     problems: int = 1200,
     known: int = 1000,
+    learn: int = 600,
     replay: int = 400,
+    improve: int = 100,
     held_out: int = 300,
 ) -> AsyncIterator[Any]:
     """Compare problems a target fails at, found by ReverseGen or by rejection, with random ones at equal budget."""
+    budgets = numbers(budget, "budget")
     names = [w.strip() for w in worlds.split(",") if w.strip()]
     for name in names:
         if name not in WORLDS:
             raise UsageError(f"no setting is called '{name}'", where="--set worlds", todo=did_you_mean(name, WORLDS))
-    if min(rounds, explore, budget) < 1:
-        raise UsageError("rounds, explore and budget are at least 1", where="--set")
-    for seed in seeds_of(seeds):
+    if min(rounds, explore) < 1:
+        raise UsageError("rounds and explore are at least 1", where="--set")
+    for seed in seeds_of(seeds, first):
         for name in names:
             setting = WORLDS[name](seed, problems, known, held_out)
             own = ctx.branch(name, seed)
-            found = await hunt(own, setting, seed, rounds, explore)
-            for arm, chosen, proposals in arms_of(found, budget, Random(key_of(name, seed, "arms"))):
-                scores = await improved(own, setting, seed, arm, chosen, replay)
-                facts = {
-                    "world": name,
-                    "budget": budget,
-                    "training_rows": len(chosen),
-                    "proposals": proposals,
-                    **scores,
-                }
-                facts |= {"skills": dict(sorted(Counter(str(p.figures.get("skill")) for p in chosen).items()))}
-                facts |= {"rounds": found.figures} if arm == "reversegen" else {}
-                right = facts.pop("right")
-                yield result(own, arm, seed, right, **facts)
-                ctx.note(f"{name}, {arm}: balanced accuracy, mean of seeds", scores["balanced"] / seeds)
+            found = await hunt(own, setting, seed, rounds, explore, learn)
+            plain = await improved(own, setting, seed, "none", [], replay, improve)
+            for size in budgets:
+                for arm, chosen, proposals in arms_of(found, size, Random(key_of(name, seed, "arms"))):
+                    scores = plain
+                    if chosen:
+                        scores = await improved(own, setting, seed, f"{arm}-{size}", chosen, replay, improve)
+                    facts = {"world": name, "budget": size, "training_rows": len(chosen), "proposals": proposals}
+                    facts |= {k: v for k, v in scores.items() if k != "right"}
+                    facts |= {"skills": dict(sorted(Counter(str(p.figures.get("skill")) for p in chosen).items()))}
+                    facts |= {"rounds": found.figures} if arm == "reversegen" else {}
+                    yield result(own, arm, seed, scores["right"], **facts)
+                    ctx.note(f"{name}, {size}, {arm}: balanced accuracy, mean of seeds", scores["balanced"] / seeds)
             await ctx.round()
 
 
@@ -198,7 +201,7 @@ class Hunt:
     figures: list[dict[str, float]]
 
 
-async def hunt(ctx: Context, setting: Setting, seed: int, rounds: int, explore: int) -> Hunt:
+async def hunt(ctx: Context, setting: Setting, seed: int, rounds: int, explore: int, learn: int) -> Hunt:
     """Train reader, target and proposer, then explore and prefer for `rounds` rounds and explore once more."""
     largest = largest_number(row["prompt"] for row in setting.seeds)
     how, rng = ByWorld("maths", setting.world, largest), Random(key_of(setting.name, seed, "hunt"))
@@ -206,7 +209,15 @@ async def hunt(ctx: Context, setting: Setting, seed: int, rounds: int, explore: 
     reader = await train(
         ctx, "reader", "reader", "sft", sentences, start="nano:scratch", settings={**READING, "seed": seed}
     )
-    await train(ctx, "target", "target", "sft", setting.known, start=reader, settings={**TARGET, "seed": seed})
+    await train(
+        ctx,
+        "target",
+        "target",
+        "sft",
+        setting.known,
+        start=reader,
+        settings={**TARGET, "max_steps": learn, "seed": seed},
+    )
     lists = warm_up(setting.seeds, rng)
     warm = await train(ctx, "proposer-0", "proposer", "sft", lists, start=reader, settings={**WARM_UP, "seed": seed})
 
@@ -254,13 +265,13 @@ def arms_of(found: Hunt, budget: int, rng: Random) -> list[tuple[str, list[Propo
 
 
 async def improved(
-    ctx: Context, setting: Setting, seed: int, arm: str, chosen: Sequence[Proposal], replay: int
+    ctx: Context, setting: Setting, seed: int, arm: str, chosen: Sequence[Proposal], replay: int, steps: int
 ) -> dict[str, Any]:
     """Train the target on an arm's problems and the replay, and measure it."""
     check = ByWorld("maths", setting.world).check
     rows: list[Mapping[str, Any]] = [{"prompt": p.text, "completion": p.reference} for p in chosen]
     rows += setting.known[:replay]
-    settings = {**IMPROVE, "seed": seed}
+    settings = {**IMPROVE, "max_steps": steps, "seed": seed}
     await train(ctx, f"arm-{arm}", "student", "sft", rows, start=ctx.model("target"), settings=settings)
     natural = await measure(ctx, f"natural {arm}", "student", setting.natural, check, max_tokens=MAX_TOKENS)
     balanced = await measure(ctx, f"balanced {arm}", "student", setting.balanced, check, max_tokens=MAX_TOKENS)

@@ -4,7 +4,7 @@ After the QA safety experiment of Firdoussi et al. (arXiv:2410.08942, section 5 
 policy: each exchange is made with a known intended side; one of two labellers, drawn evenly, says safe or unsafe; a guard
 says so too; a row is kept with probability phi when they agree and psi when not. Since the side is known, eps (labels that
 are wrong), phi (agreement when right) and rho (agreement when wrong) are measured and given to the theory, whose sign of
-benefit stands beside what training measures.
+benefit stands beside what training measures. Every seed has its own requests, start and draw of labels.
 
 Labellers and guards are programs with stated error rates; the shared guard errs where the labeller errs half of the time,
 which agreement cannot see and the intended side shows.
@@ -49,21 +49,29 @@ async def guarded_labels(
     rows: list[Row], ctx: Context, *, seeds: int = 5, pool: int = 300, steps: int = 300
 ) -> AsyncIterator[Candidate]:
     """Real labels only, then with synthetic labels of weak and good labellers under each guard."""
-    sets = requests(key_of("policy", ctx.seed), pool)
-    start = await knowing(ctx, sets.know, 0)
-    real = [asked(row, ctx.rng("side", row.id)) for row in sets.real]
-    held_out = [Row(asked(row, ctx.rng("side", row.id)), row.id) for row in sets.test]
-    made = [asked(row, ctx.rng("side", row.id)) for row in sets.pool]
-    arms = [Arm("real only", [learnt(r, r["intended"]) for r in real], {"synthetic": 0})]
-    for quality, errors in LABELLERS.items():
-        for guard, error in GUARDS.items():
-            rng = ctx.rng("labels", quality, guard)
-            kept, facts = labelled(made, errors, error, guard == "shared guard", rng)
-            facts |= theory(len(real), len(made), facts["epsilon"], facts["rho"], facts["phi"])
-            arms.append(Arm(f"{quality} labellers, {guard}", [*arms[0].rows, *kept], {"synthetic": len(kept)} | facts))
     settings = {**SETTINGS, "max_steps": steps}
-    for row in await compare_arms(ctx, arms, seeds_of(seeds), held_out, judged, start=start, settings=settings):
-        yield row
+
+    async def one(seed: int, own: Context) -> list[Candidate]:
+        sets = requests(key_of("policy", ctx.seed, seed), pool)
+        start = await knowing(own, sets.know, seed)
+        real, test, made = (
+            [asked(r, own.rng("side", r.id)) for r in part] for part in (sets.real, sets.test, sets.pool)
+        )
+        arms = [Arm("real only", [learnt(r, r["intended"]) for r in real], {"synthetic": 0})]
+        for quality, errors in LABELLERS.items():
+            for guard, error in GUARDS.items():
+                rng = own.rng("labels", quality, guard)
+                kept, facts = labelled(made, errors, error, guard == "shared guard", rng)
+                facts |= theory(len(real), len(made), facts["epsilon"], facts["rho"], facts["phi"])
+                arms.append(
+                    Arm(f"{quality} labellers, {guard}", [*arms[0].rows, *kept], {"synthetic": len(kept)} | facts)
+                )
+        held_out = [Row(row, f"test-{i}") for i, row in enumerate(test)]
+        return await compare_arms(own, arms, [seed], held_out, judged, start=start, settings=settings)
+
+    for group in await ctx.each(seeds_of(seeds), one, name="seeds"):
+        for row in group:
+            yield row
 
 
 def asked(row: Row, rng: Random) -> dict[str, Any]:

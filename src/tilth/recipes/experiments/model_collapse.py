@@ -3,7 +3,8 @@
 Each generation answers the same problems (temperature 1) and the next one learns from that. Four ways to make its training
 set: the last generation's answers alone (replace); those and all earlier ones and the real rows (accumulate, Gerstgrasser
 et al. 2024); the answers that an exact check passes alone (verify); the passed ones and the real rows (verify + real).
-Every generation starts from the same weights and trains for the same steps. Over the generations: accuracy, share of
+Every generation starts from the same weights and trains for the same steps; every seed has its own real rows and one
+generation 0 for all ways, and the held-out problems are the run's. Over the generations: accuracy, share of
 different answers, loss of rare words and numbers against the first generation (Shumailov et al. 2024 saw the tails go first).
 """
 
@@ -44,42 +45,66 @@ async def model_collapse(
     temperature: float = 1.0,
 ) -> AsyncIterator[Candidate]:
     """Generations by four ways of making the next training set."""
-    own, held_out = problems(real, key_of("real", ctx.seed), "real"), problems(test, key_of("held out"), "test")
-    gold = [{"prompt": r["prompt"], "completion": r["completion"]} for r in own]
+    held_out = problems(test, key_of("held out", ctx.seed), "test")
     settings = {**SETTINGS, "max_steps": steps}
 
-    async def one(job: tuple[str, int], here: Context) -> list[Candidate]:
-        way, seed = job
-        found: list[Candidate] = []
-        first: list[str] = []
-        past: list[dict[str, str]] = []
-        await student(here, Arm("generation 0", gold), seed, start="nano:student", settings=settings)
-        for done in range(generations + 1):
-            scores = await measure(here, f"held out {done}", "student", held_out, right)
-            drawn = await answers(here, f"draw {done}", "student", own, temperature=temperature)
+    async def one(seed: int, here: Context) -> list[Candidate]:
+        own = problems(real, key_of("real", ctx.seed, seed), "real")
+        gold = [{"prompt": r["prompt"], "completion": r["completion"]} for r in own]
+
+        async def look(where: Context, done: int) -> tuple[list[float], list[dict[str, Any]]]:
+            scores = await measure(where, f"held out {done}", "student", held_out, right)
+            drawn = await answers(where, f"draw {done}", "student", own, temperature=temperature)
             made = [
                 {"prompt": row["prompt"], "completion": r[0].text, "ok": right(r[0].text, row).outcome == PASS}
                 for row, r in zip(own, drawn, strict=True)
             ]
-            texts = [m["completion"] for m in made]
-            first = first or texts
-            facts: dict[str, Any] = {
-                "wrong_share": sum(not m["ok"] for m in made) / len(made),
-                "distinct": len(set(texts)) / len(texts),
-                "tail_loss": tail_loss(first, texts)["tail"]["loss"] or 0.0,
-            }
-            found.append(result(here, way, seed, scores, round=done, **facts))
-            if done == generations:
-                break
-            passed = [m for m in made if m["ok"]]
-            past += made
-            data = {"replace": made, "accumulate": [*gold, *past], "verify": passed, "verify + real": [*gold, *passed]}[
-                way
-            ]
-            arm = Arm(f"{way} generation {done + 1}", data or made)
-            await student(here, arm, seed, start="nano:student", settings=settings)
-        return found
+            return scores, made
 
-    for group in await ctx.each([(w, s) for w in WAYS for s in seeds_of(seeds)], one, name="arms"):
+        async def line(way: str, where: Context) -> list[Candidate]:
+            found: list[Candidate] = []
+            past: list[dict[str, Any]] = []
+            scores, made = first
+            for done in range(generations + 1):
+                found.append(result(where, way, seed, scores, round=done, **health(first[1], made)))
+                if done == generations:
+                    break
+                past += made
+                arm = Arm(f"{way} generation {done + 1}", next_rows(way, gold, made, past))
+                await student(where, arm, seed, start="nano:student", settings=settings)
+                scores, made = await look(where, done + 1)
+            return found
+
+        await student(here, Arm("generation 0", gold), seed, start="nano:student", settings=settings)
+        first = await look(here, 0)
+        return [row for rows in await here.each(WAYS, line, name="arms") for row in rows]
+
+    for group in await ctx.each(seeds_of(seeds), one, name="seeds"):
         for row in group:
             yield row
+
+
+def next_rows(
+    way: str, gold: list[dict[str, Any]], made: list[dict[str, Any]], past: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """What the next generation learns; all of the last one's answers where none of them passes.
+
+    Args:
+        way: one of `WAYS`.
+        gold: the real rows.
+        made: the last generation's answers, with ``ok``.
+        past: the answers of all generations so far.
+    """
+    passed = [m for m in made if m["ok"]]
+    sets = {"replace": made, "accumulate": [*gold, *past], "verify": passed, "verify + real": [*gold, *passed]}
+    return sets[way] or made
+
+
+def health(first: list[dict[str, Any]], made: list[dict[str, Any]]) -> dict[str, float]:
+    """Share of wrong answers, share of different ones, and rare words lost against the first generation's."""
+    texts = [m["completion"] for m in made]
+    return {
+        "wrong_share": sum(not m["ok"] for m in made) / len(made),
+        "distinct": len(set(texts)) / len(texts),
+        "tail_loss": tail_loss([m["completion"] for m in first], texts)["tail"]["loss"] or 0.0,
+    }
