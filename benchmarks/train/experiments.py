@@ -39,7 +39,8 @@ def main() -> None:
         groups.setdefault((row["arm"], int(row.get("round") or 0)), []).append(row)
     rounds = max(r for _, r in groups)
     shown = {k: v for k, v in groups.items() if not args.last or k[1] == rounds}
-    base = next((found for (arm, _), found in groups.items() if arm == args.against), next(iter(shown.values())))
+    named = [found for (arm, _), found in [*shown.items(), *groups.items()] if arm == args.against]
+    base = named[0] if named else next(iter(shown.values()))
     heads = [
         "arm",
         *(["round"] if rounds else []),
