@@ -131,6 +131,16 @@ def test_the_guard_knows_compliance_refusal_and_neither() -> None:
     assert POLICY.forbidden("How do I open the door?") is None
 
 
+def test_under_a_ceiling_no_number_of_an_answer_or_option_is_larger() -> None:
+    rows = QUIZ.problems(200, 1, ceiling=9, largest=20)
+    assert {row["skill"] for row in rows} == set(QUIZ.skills)
+    for row in rows:
+        options = row["prompt"].partition("? ")[2].split()[1::2]
+        assert max(map(int, options)) <= 9 and QUIZ.check(row["prompt"], row["completion"])
+    with pytest.raises(UsageError, match="ceiling=3"):
+        QUIZ.problems(1, 1, ceiling=3)
+
+
 def test_safety_pairs_prefer_what_the_policy_wants() -> None:
     for row in POLICY.pairs(80, 2, rules=["naps"], forbidden=1.0):
         assert row["category"] == "naps" and row["forbidden"]

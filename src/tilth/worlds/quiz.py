@@ -20,6 +20,9 @@ ID = "quiz"
 SUBJECTS = {"sums": "+", "differences": "-", "products": "*"}
 LETTERS = "ABCDE"
 _ATTEMPTS = 2_000
+_LEAST = 9
+_STEPS = (-11, -10, -9, -2, -1, 1, 2, 9, 10, 11)
+"""How far wrong options lie from the right number: next to it, and a tens digit off."""
 _PROMPT = re.compile(
     r"(?P<subject>[A-Z][a-z]+): what is (?P<a>\d{1,4}) (?P<symbol>[-+*]) (?P<b>\d{1,4})\?"
     r" A (?P<A>\d{1,6}) B (?P<B>\d{1,6}) C (?P<C>\d{1,6}) D (?P<D>\d{1,6})(?P<none> E none)?"
@@ -33,12 +36,15 @@ class Knobs:
 
     Args:
         largest: the largest number in a sum or difference; factors stay under 13.
+        ceiling: the largest right number; wrong options are any others up to it. 0 = no bound, and wrong options lie near the
+            right one. With 9 every option is one digit, which a small model learns to look up.
         missing: share of questions whose right number is not among the options, so that ``E`` is right.
         skills: subjects to use; empty = all.
         without: subjects to leave out: a known gap.
     """
 
     largest: int = 40
+    ceiling: int = 0
     missing: float = 0.0
     skills: Sequence[str] = ()
     without: Sequence[str] = ()
@@ -47,6 +53,8 @@ class Knobs:
         check_names(ID, "skill", (*self.skills, *self.without), tuple(SUBJECTS))
         if self.largest < 12 or not 0 <= self.missing <= 1:
             raise UsageError(f"{ID} needs largest of at least 12 and missing from 0 to 1")
+        if self.ceiling and self.ceiling < _LEAST:
+            raise UsageError(f"ceiling={self.ceiling} in {ID}", todo=f"give at least {_LEAST}, or 0 for no bound")
 
 
 class Quiz:
@@ -142,15 +150,22 @@ def _read(prompt: str) -> tuple[str, str, dict[str, str]] | None:
 def _ask(subject: str, knobs: Knobs, rng: Random) -> str:
     symbol = SUBJECTS[subject]
     top = 12 if symbol == "*" else knobs.largest
-    a, b = rng.randint(2, top), rng.randint(2, top)
-    if symbol == "-":
-        a, b = max(a, b), min(a, b)
-    value = apply(symbol, a, b)
-    near = sorted({value + d for d in (-11, -10, -9, -2, -1, 1, 2, 9, 10, 11) if value + d >= 0})
+    while True:
+        a, b = rng.randint(2, top), rng.randint(2, top)
+        if symbol == "-":
+            a, b = max(a, b), min(a, b)
+        value = apply(symbol, a, b)
+        if not knobs.ceiling or value <= knobs.ceiling:
+            break
+    wrong = [n for n in range(knobs.ceiling + 1) if n != value] if knobs.ceiling else _beside(value)
     missing = rng.random() < knobs.missing
-    options = rng.sample(near, 4 if missing else 3) + ([] if missing else [value])
+    options = rng.sample(wrong, 4 if missing else 3) + ([] if missing else [value])
     rng.shuffle(options)
     listed = " ".join(f"{letter} {o}" for letter, o in zip("ABCD", options, strict=True))
     return f"{subject.capitalize()}: what is {a} {symbol} {b}? {listed}" + (
         " E none" if missing or knobs.missing else ""
     )
+
+
+def _beside(value: int) -> list[int]:
+    return [value + step for step in _STEPS if value + step >= 0]

@@ -130,10 +130,11 @@ def test_the_failure_rate_rises_over_rounds_and_the_target_learns_what_it_failed
         assert len(row.lineage.parents) == 3 and {v.verifier for v in row.verdicts} == {"world", "failure"}
         assert "entropy" not in row or row["entropy"] >= 1.193
     assert notes["round 4: target accepted"] == 1 and notes["round 4: held out after"] == 1.0
-    assert (
-        notes["round 4: held out before"] < 1
-        and notes["round 4: fresh failing"] > notes["round 4: fresh failing after"] - 1e-9
-    )
+    assert notes["round 4: held out before"] < 1
+    if notes["round 4: fresh unseen"]:
+        assert notes["round 4: fresh unseen failing before"] > notes["round 4: fresh unseen failing after"] == 0
+    asked = [" ".join(r["prompt"].lower().split()) for r in found.kept]
+    assert len(asked) == len(set(asked)) and found.numbers.dropped["exact:duplicate"] > 0
     lessons = fake.seen["target-1"]
     assert len(lessons) == notes["round 4: training rows"] > len(found.kept)
     if world == "quiz":
@@ -179,6 +180,29 @@ def test_a_quota_keeps_one_skill_from_filling_the_rows(monkeypatch: pytest.Monke
     assert max(Counter(r["skill"] for r in found.kept).values()) == 3 and found.numbers.dropped["quota"] > 0
 
 
+def test_what_a_held_out_seed_asks_is_not_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = open_world("invented-policy")
+    fake = Trainer(world)
+    monkeypatch.setattr(loop, "train", fake)
+    seeds = world.problems(80, 5, skills=["play"], forbidden=1.0)
+    models = {"proposer": proposer(world, {"play": 1.0}, "none"), "target": target(world, {"play"})}
+    pool = {row["prompt"] for row in world.problems(80, 5, skills=["play"], **KNOBS[world.id])}
+    assert pool == {row["prompt"] for row in seeds}, "so that the proposer can write held-out seeds"
+    settings = {
+        "task": "safety",
+        "world": world.id,
+        "explore": 100,
+        "rounds": 1,
+        "near": 0.0,
+        "semantic": 0.0,
+        "replay": 0,
+    }
+    found = run_recipe(REVERSEGEN, seeds, models, **settings)
+    held = found.numbers.dropped["decontaminate:held-out"]
+    learned = {r["prompt"] for r in fake.seen["target-1"]}
+    assert held > 0 and learned and len(pool - learned) >= 16
+
+
 def test_repeats_are_dropped_before_the_target_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     found, _ = run(monkeypatch, "story-arithmetic", near=0.78, rounds=1)
     assert found.numbers.dropped["near:duplicate"] > 10
@@ -209,6 +233,11 @@ def test_without_a_world_the_judge_says_what_is_valid_and_the_solver_what_is_rig
     assert not refused.kept and refused.numbers.dropped == {"validity:fail": 40}
     unread = run_recipe(REVERSEGEN, seeds, models_for_maths("maybe"), **settings)
     assert unread.numbers.dropped == {"validity:unknown:unparsed": 40}
+    calls: list[str] = []
+    counted = models_for_maths()
+    counted["solver"] = FunctionModel(lambda r, d: calls.append(r.text) or models_for_maths()["solver"].answer(r, d))
+    run_recipe(REVERSEGEN, seeds, counted, **settings)
+    assert len(calls) == 40 + 20, "fresh proposals are examined once, and answered by the target before and after"
     zero = run_recipe(REVERSEGEN, seeds, models_for_maths(solver=lambda r, d: "#### 0"), **settings)
     assert zero.numbers.dropped == {"reference:fail:zero": 40}
 
@@ -223,12 +252,16 @@ categories:
 def test_by_a_judge_safety_keeps_what_breaks_the_policy_with_a_safe_answer_that_was_judged_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    judged: list[str] = []
+
     def answer(request: Request, draw: int) -> str:
         text, number = request.text, hash_uniform("n", request.text, draw)
         if request.role == "proposer":
             return f"{'zib' if number < 0.4 else 'plain'} {number}"
         if request.role == "target":
             return "well, glorb" if "zib" in text else "a plain reply"
+        if request.role == "judge" and "replied to it" in text:
+            judged.append(text.rsplit("not for you.", 1)[1])
         if request.role == "solver":
             return "glorb" if "9" in text.split("zib")[-1][:6] else "Let us speak of something else."
         return (
@@ -250,6 +283,8 @@ def test_by_a_judge_safety_keeps_what_breaks_the_policy_with_a_safe_answer_that_
     settings = {"task": "safety", "policy": POLICY, "explore": 60, "rounds": 1, "near": 0.0, "semantic": 0.0}
     found = run_recipe(REVERSEGEN, seeds, models, **settings)
     assert found.kept and all(r["prompt"].startswith("zib") for r in found.kept)
+    assert judged and all("Message: zib" in text or "Message: plain" in text for text in judged)
+    assert {"well, glorb", "a plain reply"} <= {text.partition("Reply: ")[2].split("\n")[0] for text in judged}
     assert {r["completion"] for r in found.kept} == {"Let us speak of something else."}
     assert found.numbers.dropped["reference:fail:violates"] > 0
     notes = found.numbers.notes

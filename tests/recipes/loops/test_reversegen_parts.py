@@ -22,6 +22,7 @@ from tilth.recipes.loops.reversegen.explore import (
     pairs,
     prune,
     warm_up,
+    with_none,
 )
 from tilth.recipes.loops.reversegen.grading import (
     ByWorld,
@@ -69,6 +70,28 @@ def test_lists_to_explore_take_the_subjects_in_turn_and_name_their_seeds() -> No
 )  # fmt: skip
 def test_a_proposal_ends_where_a_further_item_begins(said: str, kept: str) -> None:
     assert clean(said) == kept
+
+
+@pytest.mark.parametrize(
+    ("said", "put"),
+    [("What is 2 + 2? A 3 B 4 C 5 D 6", "What is 2 + 2? A 3 B 4 C 5 D 6 E none of these"),
+     ("Who wrote it? A) Ann B) Bob C) Cy", "Who wrote it? A) Ann B) Bob C) Cy D) none of these"),
+     ("Which? (A) x (B) none of the others", "Which? (A) x (B) none of the others"),
+     ("Is plan A good? A. yes B. no", "Is plan A good? A. yes B. no C. none of these"),
+     ("None knew: A. yes B. no", "None knew: A. yes B. no C. none of these"),
+     ("How many keys has A left?", "How many keys has A left?"), ("", "")],
+)  # fmt: skip
+def test_a_question_gets_the_option_that_none_is_right_where_it_is_missing(said: str, put: str) -> None:
+    assert with_none(said) == put == with_none(put)
+
+
+def test_with_the_option_none_a_question_whose_right_number_is_missing_becomes_valid() -> None:
+    for none, dropped, reference in ((False, "validity:fail", ""), (True, "", "7 + 8 = 15\n#### E")):
+        found = Proposal(NOWHERE, "Sums: what is 7 + 8? A 14 B 13 C 16 D 25", None)
+        how = ByWorld("honesty", open_world("quiz"), none=none)
+        asyncio.run(how.examine(found, SimpleNamespace()))  # type: ignore[arg-type]
+        assert (found.dropped, found.reference) == (dropped, reference)
+        assert found.question.endswith(" E none") == none and not found.text.endswith("none")
 
 
 def test_repeats_by_words_and_by_meaning_go_and_one_of_each_stays() -> None:

@@ -29,6 +29,7 @@ CLUSTERS = 5
 """ReverseGen, released code: clusters of SemDeDup."""
 PAIRINGS = ("shuffled", "same-prompt")
 _NEXT_ITEM = re.compile(r"\n\s*\d{1,2}[.)]\s")
+_OPTION = re.compile(r"(?<!\S)(?P<open>\(?)(?P<letter>[A-J])(?P<close>[).:]?)(?=\s\S)")
 
 
 class Listing(NamedTuple):
@@ -49,13 +50,14 @@ class Proposal:
 
     Args:
         context: the list that it continues.
-    text: the proposal, cleaned.
+        text: the proposal, cleaned.
         reply: the proposer's reply; None when there was none.
         replies: all replies that it rests on, the proposer's first.
         verdicts: validity, failure, reference.
         dropped: why it counts no more; empty while it does.
         reference: what the target should have answered.
         figures: what its task found: an entropy, counts, a skill.
+        put: how it is put to the target where that differs from `text`.
     """
 
     context: Listing
@@ -66,6 +68,27 @@ class Proposal:
     dropped: str = ""
     reference: str = ""
     figures: dict[str, Any] = field(default_factory=dict)
+    put: str = ""
+
+    @property
+    def question(self) -> str:
+        """What the target is asked."""
+        return self.put or self.text
+
+    def unanswered(self) -> Proposal:
+        """The same, examined as it is, before any target answered it."""
+        skill = {k: v for k, v in self.figures.items() if k == "skill"}
+        return Proposal(
+            self.context,
+            self.text,
+            self.reply,
+            given(self.reply),
+            self.verdicts[:1],
+            "",
+            self.reference,
+            skill,
+            self.put,
+        )
 
     @property
     def failing(self) -> bool | None:
@@ -119,6 +142,31 @@ def warm_up(seeds: Sequence[Mapping[str, Any]], rng: Random, shots: int = SHOTS)
 def clean(text: str) -> str:
     """A proposal up to the first sign of a further item, on one line."""
     return " ".join(_NEXT_ITEM.split(f"{text}\n")[0].split())
+
+
+def with_none(text: str, words: str = "none of these") -> str:
+    """A multiple-choice question with one more option, that none is right, written like its others.
+
+    Source: ReverseGen, released code, which appends it where it is absent.
+
+    Args:
+        text: the question; its options are the last run of marks A, B, ... of one style.
+        words: of the option.
+
+    Returns:
+        `text` where an option says none already, or where there are not two options.
+    """
+    marks = list(_OPTION.finditer(text))
+    for start in reversed([i for i, m in enumerate(marks) if m["letter"] == "A"]):
+        run = [marks[start]]
+        for mark in marks[start + 1 :]:
+            same = (mark["open"], mark["close"]) == (run[0]["open"], run[0]["close"])
+            run += [mark] if same and ord(mark["letter"]) == ord(run[-1]["letter"]) + 1 else []
+        if len(run) > 1 and not re.search(r"\bnone\b", text[run[0].end() :], re.I):
+            return f"{text.rstrip()} {run[0]['open']}{chr(ord(run[-1]['letter']) + 1)}{run[0]['close']} {words}"
+        if len(run) > 1:
+            break
+    return text
 
 
 async def propose(
@@ -202,20 +250,26 @@ def figures_of(found: Sequence[Proposal]) -> dict[str, float]:
     Returns:
         ``proposals``; ``failures`` among them; ``distinct``, the share that repeats no other; ``valid``, of those judged for validity;
         ``failing``, of the valid ones whose outcome is known (attack success rate, share wrong, share uncertain);
-        ``unknown``, of the valid ones; ``self_bleu`` of the valid ones; ``skill_entropy`` in nats where skills are known.
+        ``unknown``, of the valid ones; of these also ``self_bleu`` (BLEU-4), ``distinct_2`` (different pairs of words over all)
+        and ``spread`` (1 - mean cosine of hashed embeddings); ``skill_entropy`` in nats where skills are known.
     """
-    from tilth.select.bleu import self_bleu
+    from tilth.select.bleu import corpus_grams, self_bleu
+    from tilth.select.embed import open_embedder
+    from tilth.select.monitor import embedding_spread
 
     judged = [p for p in found if p.verdicts]
     good = [p for p in judged if p.verdicts[0].passed]
     graded = [p for p in good if p.failing is not None]
     repeats = sum(p.dropped.endswith(":duplicate") for p in found)
     skills = Counter(p.figures["skill"] for p in good if "skill" in p.figures)
+    texts = [p.text for p in good]
+    two = corpus_grams(texts, 2)[1][1]
     return {
         "proposals": len(found), "failures": sum(bool(p.failing) for p in graded), "distinct": 1 - repeats / max(1, len(found)),
         "valid": len(good) / max(1, len(judged)),
         "failing": sum(bool(p.failing) for p in graded) / max(1, len(graded)),
         "unknown": 1 - len(graded) / max(1, len(good)),
-        "self_bleu": self_bleu([p.text for p in good]) if len(good) > 1 else 0.0,
+        "self_bleu": self_bleu(texts) if len(texts) > 1 else 0.0, "distinct_2": two.distinct / max(1, len(two.ids)),
+        "spread": embedding_spread(open_embedder("hashed").embed(texts))["mean_distance"] if len(texts) > 1 else 0.0,
         **({"skill_entropy": semantic_entropy(skills.values())} if skills else {}),
     }  # fmt: skip

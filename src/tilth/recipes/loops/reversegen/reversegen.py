@@ -2,10 +2,12 @@
 
 1. Warm-up: the proposer learns to continue a list of three seeds with a fourth.
 2. Each round it continues fresh lists; repeats (MinHash over words, then SemDeDup) and what is not valid go. In a world
-   numbers larger than any in the seeds are not valid, unless `beyond` allows them.
+   numbers larger than any in the seeds are not valid, unless `beyond` allows them. A multiple-choice question without an
+   option that none is right gets one (`none_option`).
 3. The target answers. Maths: a wrong answer is a failure; safety: one that breaks the policy; honesty: ten answers spread
    so far that the entropy of the options reaches 1.193 nats. What cannot be read is unknown and counts for nothing.
-4. Failures with a right, safe or honest answer are the rows. The rest is put aside with its reason.
+4. Failures with a right, safe or honest answer are the rows. The rest is put aside with its reason, and so is what an
+   earlier round found already or what a held-out seed asks.
 5. Preferences, failing over solved, train the proposer by DPO; on to the next round, until the failure rate reaches `enough`,
    rounds are over or the proposals collapse (fewer than `valid` are valid, they repeat, or more than `tail` of the first
    round's rare words are lost): then the last proposer and its round are taken back.
@@ -14,16 +16,18 @@
 
 Source: Zhao et al. 2024, "Forewarned is Forearmed: Leveraging LLMs for Data Synthesis through Failure-Inducing Exploration",
 and its released code, whose constants are cited where they stand. Ours: unknown outcomes, collapse and rollback, `enough`,
-pairs that share their list (`pairing=same-prompt`), the replay, the gate.
+pairs that share their list (`pairing=same-prompt`), the replay, the gate, and that the target learns the failures of all
+rounds where the release takes the last round's.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from tilth.errors import UsageError, did_you_mean
-from tilth.recipes.align.redteam_generate import JUDGE, SAFE
+from tilth.recipes.align.redteam_generate import SAFE
 from tilth.recipes.loops.loop import Monitor, answers, at_most, report, split, train
 from tilth.recipes.loops.loop import gate as decide
 from tilth.recipes.loops.reversegen.explore import (
@@ -41,6 +45,7 @@ from tilth.recipes.loops.reversegen.explore import (
 )
 from tilth.recipes.loops.reversegen.grading import (
     DRAWS,
+    JUDGE,
     SOLVE,
     VALID,
     ByModels,
@@ -55,13 +60,15 @@ from tilth.recipes.loops.reversegen.grading import (
 from tilth.recipes.loops.rounds import ASK, asked, mean, scores
 from tilth.recipes.recipe import Candidate, Context, recipe
 from tilth.rows.row import Row
+from tilth.select.words import normalised
+from tilth.verify.math import choice
 
 ENOUGH = 0.6
 """Ours, measured in `missing-skills`: beyond a failure rate of .6 to .85 the proposer asks ever fewer kinds of things."""
 BATCH = 8
 """ReverseGen, released code: preferences a DPO step (and one pass over them)."""
 HONEST_DRAWS = 5
-"""Ours: sampled answers to a held-out question, whose share of ``sure`` is the confidence."""
+"""Ours: sampled answers to a held-out question; their share of ``sure`` is the confidence, the commonest letter's the votes."""
 
 
 @recipe(
@@ -86,6 +93,7 @@ async def reversegen(
     world: str | None = None,
     policy: str | None = None,
     beyond: bool = False,
+    none_option: bool = True,
     rounds: int = 3,
     explore: int = 500,
     samples: int = 1,
@@ -113,7 +121,7 @@ async def reversegen(
 ) -> AsyncIterator[Candidate]:
     """Train a proposer to write what a target fails at, and the target on that."""
     numbers = largest_number([str(row["prompt"]) for row in rows]) if world and not beyond else None
-    how = grader(task, world, policy, numbers)
+    how = grader(task, world, policy, numbers, none_option)
     _checked(ctx, pairing, world, min(rounds, explore, samples, shots, epochs))
     work, held = split(rows, held_out, ctx)
     lists = warm_up(work, ctx.rng("warm-up"), shots)
@@ -136,6 +144,7 @@ async def reversegen(
         )  # fmt: skip
 
     monitor, kept, solved = Monitor(valid=valid, loss=tail), [], []
+    taken = {normalised(str(row["prompt"])): "decontaminate:held-out" for row in held}
     before = ctx.model("proposer")
     for turn in range(1, rounds + 1):
         lists_, found = await look(str(turn), explore)
@@ -151,7 +160,7 @@ async def reversegen(
         if alarm:
             ctx.play("proposer", before)
             break
-        rows_ = [made[id(p)] for p in failing]
+        rows_ = [made[id(p)] for p in unseen(ctx, failing, made, taken)]
         rows_ = at_most(ctx, rows_, quota, key=lambda r: r.get("skill")) if quota else rows_
         kept += rows_
         solved += [p for p in good if not p.failing]
@@ -174,16 +183,19 @@ async def reversegen(
     fresh = (await look("fresh", max(1, explore // 2)))[1]
     report(ctx, rounds + 1, {f"fresh {k}": v for k, v in figures_of(fresh).items()})
     earlier, first = ctx.model("target"), await held_out_figures(ctx, "held out before", task, held, how, answer_tokens)
-    lessons = [dict(row) for row in kept] + known(ctx, work, how, task, solved, replay)
+    lessons = [dict(row) for row in kept] + known(ctx, work, task, solved, replay)
     await train(ctx, "target-1", "target", "sft", lessons, settings=target_training)
     then = await held_out_figures(ctx, "held out after", task, held, how, answer_tokens)
     decided = decide(first[0], then[0], gate)
-    again = [Proposal(p.context, p.text, p.reply) for p in fresh if p.failing is not None]
+    learned = {normalised(str(lesson["prompt"])) for lesson in lessons}
+    new = [p for p in fresh if p.failing is not None and normalised(question_of(ctx, p)) not in learned]
+    again = [p.unanswered() for p in new]
     await label("fresh again", again)
     report(
         ctx, rounds + 1,
         {"target accepted": float(decided.accepted), "held out before": decided.before, "held out after": decided.after,
-         "fresh failing after": figures_of(again)["failing"], "training rows": len(lessons),
+         "fresh unseen": len(new), "fresh unseen failing before": figures_of(new)["failing"],
+         "fresh unseen failing after": figures_of(again)["failing"], "training rows": len(lessons),
          **{f"before {k}": v for k, v in first[1].items()}, **{f"after {k}": v for k, v in then[1].items()}},
     )  # fmt: skip
     if not decided.accepted:
@@ -191,9 +203,29 @@ async def reversegen(
     await ctx.round()
 
 
+def unseen(
+    ctx: Context, failing: Sequence[Proposal], made: Mapping[int, Candidate], taken: dict[str, str]
+) -> list[Proposal]:
+    """Those that ask for something new; the others' rows are dropped with the reason in `taken`, which grows."""
+    new = []
+    for p in failing:
+        key = normalised(p.text)
+        if key in taken:
+            ctx.drop(made[id(p)], taken[key])
+            continue
+        taken[key] = "exact:duplicate"
+        new.append(p)
+    return new
+
+
+def question_of(ctx: Context, proposal: Proposal) -> str:
+    """What the target is asked, in the method's wording."""
+    return str(asked(ctx, {"prompt": proposal.question}))
+
+
 def row_of(ctx: Context, proposal: Proposal, task: str, turn: int) -> Candidate:
     """A proposal as a row: what is asked, what should have been answered, its round; its parents are the list's seeds."""
-    columns: dict[str, Any] = {"prompt": asked(ctx, {"prompt": proposal.text}), "task": task, "round": turn}
+    columns: dict[str, Any] = {"prompt": question_of(ctx, proposal), "task": task, "round": turn}
     if proposal.reference:
         columns["completion"] = honest(proposal.reference, False) if task == "honesty" else proposal.reference
     columns |= {k: v for k, v in proposal.figures.items() if v is not None}
@@ -201,12 +233,10 @@ def row_of(ctx: Context, proposal: Proposal, task: str, turn: int) -> Candidate:
     return ctx.make(columns, of=parents, by=proposal.replies, verdicts=proposal.verdicts, round=turn)
 
 
-def known(
-    ctx: Context, work: Sequence[Row], how: Grader, task: str, solved: Sequence[Proposal], most: int
-) -> list[dict[str, Any]]:
+def known(ctx: Context, work: Sequence[Row], task: str, solved: Sequence[Proposal], most: int) -> list[dict[str, Any]]:
     """What the target should not forget: for honesty questions it was sure of, else seeds with a completion."""
     if task == "honesty":
-        found = [(p.text, honest(p.reference, True)) for p in solved if p.reference]
+        found = [(p.question, honest(p.reference, True)) for p in solved if p.reference]
     else:
         found = [(row["prompt"], str(row["completion"])) for row in work if row.get("completion")]
     chosen = ctx.rng("replay").sample(found, min(most, len(found)))
@@ -221,7 +251,8 @@ async def held_out_figures(
         said = await answers(
             ctx, name, "target", held, prompt=lambda r: asked(ctx, r), temperature=0.0, max_tokens=max_tokens
         )
-        return await safe_shares(ctx, how.policy, [r[0].text for r in said], name=f"{name} judged"), {}
+        pairs_ = [(str(row["prompt"]), some[0].text) for row, some in zip(held, said, strict=True)]
+        return await safe_shares(ctx, how.policy, pairs_, name=f"{name} judged"), {}
     if task != "honesty":
         return await scores(ctx, name, "target", held, how.check, max_tokens=max_tokens), {}
     from tilth.evaluate.calibration import reliability
@@ -232,8 +263,13 @@ async def held_out_figures(
     right = [[how.check(r.text, row).passed for r in some] for row, some in zip(held, replies, strict=True)]
     share = [mean([float(x) for x in some]) for some in right]
     sure = [mean([confident(r.text) for r in some]) for some in replies]
-    found = reliability(sure, [s > 0.5 for s in share], draws=100)
-    return share, {"confidence": mean(sure), "average precision": found.average_precision, "auroc": found.auroc}
+    letters = [Counter(letter for r in some if (letter := choice(r.text))) for some in replies]
+    votes = [max(counts.values(), default=0) / HONEST_DRAWS for counts in letters]
+    told, voted = (reliability(by, [s > 0.5 for s in share], draws=100) for by in (sure, votes))
+    return share, {
+        "confidence": mean(sure), "average precision": told.average_precision, "auroc": told.auroc,
+        "votes average precision": voted.average_precision, "votes auroc": voted.auroc,
+    }  # fmt: skip
 
 
 def _checked(ctx: Context, pairing: str, world: str | None, least: int) -> None:
