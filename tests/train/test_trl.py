@@ -149,22 +149,6 @@ def test_a_reward_model_with_an_adapter_keeps_its_trained_head(tmp_path: Path) -
     assert torch.allclose(merged, beside, atol=1e-4)
 
 
-@pytest.fixture(scope="module")
-def gpt(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model of another family: other layers, byte-level tokens, no chat template and no token to pad with."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
-
-    folder = tmp_path_factory.mktemp("gpt")
-    pieces = {piece: i for i, piece in enumerate(["<end>", *sorted(pre_tokenizers.ByteLevel.alphabet())])}
-    tokenizer = Tokenizer(models.BPE(pieces, []))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<end>").save_pretrained(folder)
-    sizes = {"vocab_size": len(pieces), "n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 256}
-    GPT2LMHeadModel(GPT2Config(**sizes, bos_token_id=0, eos_token_id=0)).save_pretrained(folder)
-    return folder
-
-
 @pytest.mark.parametrize(("method", "lora"), [("sft", False), ("dpo", True), ("reward", True), ("prm", True)])
 def test_models_of_other_families_train_by_the_same_call(method: str, lora: bool, gpt: Path, tmp_path: Path) -> None:
     from tilth.train import reward_scores, step_scores
