@@ -43,6 +43,7 @@ class Case:
         prompts: wordings that a small model reads.
         role: whose rounds are tabled.
         others: other trained models to table, by the name of their artefact.
+        pairs: models to compare, the better one first.
         right: whether an answer to a test problem is right.
     """
 
@@ -54,6 +55,7 @@ class Case:
     prompts: Mapping[str, str] = field(default_factory=dict)
     role: str = "target"
     others: Sequence[str] = ()
+    pairs: Sequence[tuple[str, str]] = ()
     right: Callable[[str, Mapping[str, Any]], bool] = from_world
 
 
@@ -323,6 +325,13 @@ CASES = {
         },
         role="strong",
         others=("weak-1", "ceiling", "control", "plain", "confidence"),
+        pairs=(
+            ("confidence", "weak-1"),
+            ("plain", "weak-1"),
+            ("confidence", "plain"),
+            ("plain", "control"),
+            ("ceiling", "weak-1"),
+        ),
         right=labelled,
     ),
     "iterated-backtranslation": Case(

@@ -5,8 +5,9 @@
 Each seed has its own start model, its own seeds of the loop and its own held-out share for the gate; all have the same test
 problems, which no loop saw. The settings of `loop_worlds.py` were chosen with the seeds 0 and 1 on the test problems of seed
 9999; the defaults here are others. A cell is the share of greedy answers that are right; `*` marks a model that the gate rejected.
-The line below compares the model that the loop ends with, over all seeds, with the one that it starts from: paired
-bootstrap over problems. Answers of models are drawn on one thread; the CPU minutes are those of all processes.
+The lines below compare the model that the loop ends with, over all seeds, with the one that it starts from, and other
+models that the loop trains, with two intervals: of the paired bootstrap over problems (new problems, these trainings), and
+Student's over seeds (new trainings). Answers of models are drawn on one thread; the CPU minutes are those of all processes.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import orjson
 from loop_worlds import CASES, FRESH, Case, Problems, clean
 
 from tilth.cli.common import parse_settings
 from tilth.engine.local import run_plan
 from tilth.engine.plan import Plan
-from tilth.evaluate import compare
+from tilth.evaluate import compare, over_seeds
 from tilth.models.nano import Nano
 from tilth.models.spec import open_model
 
@@ -55,11 +57,12 @@ def main() -> None:
     for i, found in enumerate(runs):
         cells = {name: f"{mean(right):.3f}{'' if accepted else '*'}" for name, right, accepted in found}
         print(f"| {args.first + i} | " + " | ".join(cells.get(name, "") for name in names) + " |")
-    ends = [next(right for _, right, accepted in reversed(found) if accepted) for found in runs]
-    gain = compare([found[0][1] for found in runs], ends)
-    print(
-        f"end over start: {gain.delta:+.3f} [{gain.lo:+.3f}, {gain.hi:+.3f}], {len(runs)} seeds, {len(test)} problems"
-    )
+    models = [{name: right for name, right, _ in found} for found in runs]
+    for model, found in zip(models, runs, strict=True):
+        model["end"] = next(right for _, right, accepted in reversed(found) if accepted)
+    for a, b in [*case.pairs, ("end", "start")] if case.role == "target" else case.pairs:
+        print(f"{a} over {b}: {gain([m[b] for m in models], [m[a] for m in models])}")
+    print(f"{len(runs)} seeds, {len(test)} problems")
     spent = sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     print(f"{spent / 60:.1f} CPU minutes, {(time.monotonic() - began) / 60:.1f} minutes")
 
@@ -100,6 +103,13 @@ def one(
         elif name in case.others:
             found.append((name, right(case, path, test), True))
     return found, notes
+
+
+def gain(before: Sequence[Sequence[float]], after: Sequence[Sequence[float]]) -> str:
+    """The mean difference, its interval over problems and its interval over seeds."""
+    found = compare(before, after)
+    seeds = over_seeds([np.subtract(b, a).tolist() for a, b in zip(before, after, strict=True)]).mean
+    return f"{found.delta:+.3f} [{found.lo:+.3f}, {found.hi:+.3f}] over problems, [{seeds.lo:+.3f}, {seeds.hi:+.3f}] over seeds"
 
 
 def right(case: Case, folder: Path, test: Problems) -> list[float]:
