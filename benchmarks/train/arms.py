@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tilth.evaluate import compare
 from tilth.models.nano import Nano
-from tilth.train import SFTConfig, train_arms
+from tilth.train import train_arms
 from tilth.verify.math import check_answer
 from tilth.worlds import STORY
 from tilth.worlds.arithmetic import SUBTRACTION
@@ -31,6 +31,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--held-out", type=int, default=500)
     parser.add_argument("--base", default="nano:student")
+    parser.add_argument("--equal", choices=("tokens", "steps"), default="steps")
     parser.add_argument("--gold", action="store_true")
     args = parser.parse_args()
     held_out = STORY.problems(args.held_out, 99, **SUBTRACTION)
@@ -45,14 +46,14 @@ def main() -> None:
     arms = {"real only": real, "+ unverified": real + made, "+ verified": real + right}
     if args.gold:
         arms["+ gold"] = real + asked
-    config = SFTConfig(
-        max_steps=args.steps, per_device_train_batch_size=args.batch, learning_rate=args.rate, save_steps=0
-    )
+    settings = {
+        "max_steps": args.steps, "per_device_train_batch_size": args.batch, "learning_rate": args.rate, "save_steps": 0,
+    }  # fmt: skip
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         results = train_arms(
             {k.strip("+ ").replace(" ", "-"): v for k, v in arms.items()}, range(args.seeds), Path(folder),
-            held_out=held_out, config=config, base=args.base,
+            held_out=held_out, settings=settings, base=args.base, equal=args.equal,
         )  # fmt: skip
     wall = time.perf_counter() - start
     print(json.dumps(vars(args)))

@@ -46,8 +46,9 @@ def test_hard_labels_have_the_shares_that_the_teacher_believes_in() -> None:
 def test_the_weight_rises_in_a_straight_line_and_stays() -> None:
     from tilth.train.confidence import ConfidenceConfig
 
-    config = ConfidenceConfig(max_steps=100, aux_coefficient=0.5, aux_warmup=0.1)
-    assert [config.weight(s) for s in (0, 5, 10, 99)] == [0, 0.25, 0.5, 0.5]
+    config = ConfidenceConfig(aux_coefficient=0.5, aux_warmup=0.1)
+    assert [config.weight(done) for done in (0, 0.05, 0.1, 0.99)] == [0, 0.25, 0.5, 0.5]
+    assert ConfidenceConfig(aux_coefficient=0.5, aux_warmup=0.0).weight(0) == 0.5
 
 
 def test_beliefs_that_are_no_distribution_are_refused(tmp_path: Path) -> None:
@@ -57,5 +58,3 @@ def test_beliefs_that_are_no_distribution_are_refused(tmp_path: Path) -> None:
         beliefs_of({"prompt": "p", "completions": ["a", "b"], "labels": [0.5, 0.1]}, 0)
     with pytest.raises(UsageError, match="aux_coefficient"):
         ConfidenceConfig(aux_coefficient=2.0)
-    with pytest.raises(UsageError, match="no checkpoints"):
-        ConfidenceConfig(save_steps=10)

@@ -150,10 +150,10 @@ def test_a_margin_asks_for_a_greater_lead_and_centring_for_rewards_around_zero()
     model = start_model(base, 0, head=1)
     pairs = encode([(r["prompt"], r["chosen"]) for r in PAIRS[:3]], base.tokenizer, 256)
     same = [(p + c, [len(p) + len(c) - 1]) for p, c in pairs]
-    at_zero = bradley_terry(model, same, same, [0.0] * 3, 0.0)([0, 1, 2])[0].item()
+    at_zero = bradley_terry(model, same, same, [0.0] * 3, 0.0)([0, 1, 2], 0.0).item()
     assert at_zero == pytest.approx(torch.tensor(2.0).log().item(), abs=1e-6), "equal answers cannot be told apart"
-    assert bradley_terry(model, same, same, [2.0] * 3, 0.0)([0, 1, 2])[0].item() == pytest.approx(2.126928, abs=1e-5)
-    assert bradley_terry(model, same, same, [0.0] * 3, 1.0)([0, 1, 2])[0].item() > at_zero
+    assert bradley_terry(model, same, same, [2.0] * 3, 0.0)([0, 1, 2], 0.0).item() == pytest.approx(2.126928, abs=1e-5)
+    assert bradley_terry(model, same, same, [0.0] * 3, 1.0)([0, 1, 2], 0.0).item() > at_zero
 
 
 def test_neutral_ratings_count_as_right_and_truth_values_are_taken_as_they_are() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tilth.errors import InputError, UsageError
 from tilth.models.nano import Nano
-from tilth.train import SFTConfig, sft, train_arms
+from tilth.train import SFTConfig, sft
 from tilth.train.base import open_base
 from tilth.train.config import check_method, need_torch
 from tilth.train.loop import batches, schedule
@@ -173,29 +173,6 @@ def test_the_rate_warms_up_and_decays_to_a_twentieth() -> None:
     rates = [schedule(s, 10, 100) for s in range(100)]
     assert rates[0] == 0.1 and rates[10] == 1.0 and rates[-1] == pytest.approx(0.05, abs=0.01)
     assert rates[10:] == sorted(rates[10:], reverse=True)
-
-
-def test_arms_differ_in_their_rows_alone_and_are_measured_on_the_same_problems(tmp_path: Path) -> None:
-    held_out = STORY.problems(20, 77, **SUBTRACTION)
-    config = SFTConfig(max_steps=6, warmup_steps=2, save_steps=0)
-    arms = {"few": ROWS[:10], "many": ROWS}
-    results = train_arms(arms, [0, 1], tmp_path, held_out=held_out, config=config, processes=2)
-    assert [(r.arm, r.seed, r.rows) for r in results] == [
-        ("few", 0, 10),
-        ("few", 1, 10),
-        ("many", 0, 60),
-        ("many", 1, 60),
-    ]
-    assert all(len(r.right) == 20 and r.accuracy == sum(r.right) / 20 for r in results)
-    again = train_arms(arms, [0, 1], tmp_path, held_out=held_out, config=config, processes=1)
-    assert [r.answers for r in again] == [r.answers for r in results]
-
-
-def test_an_arm_that_cannot_be_trained_is_one_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="row 1"):
-        train_arms({"bad": [{"prompt": "é", "completion": "x"}]}, [0], tmp_path, held_out=ROWS[:2])
-    with pytest.raises(UsageError, match="at least one"):
-        train_arms({}, [0], tmp_path, held_out=ROWS[:2])
 
 
 def test_the_face_of_the_room_imports_no_torch() -> None:

@@ -110,6 +110,7 @@ def test_a_stopped_training_goes_on_from_its_checkpoint_and_ends_with_the_same_b
     again = train(ROWS, tmp_path / "m", settings=settings, tell=lambda step, loss: steps.append(step))
     assert steps == [5, 6, 7] and not aside.exists()
     assert weights(again.folder) == weights(whole.folder) and again.losses == whole.losses
+    assert again.tokens == whole.tokens
 
 
 def test_an_adapter_is_merged_into_a_whole_model_or_stays_one(tmp_path: Path) -> None:

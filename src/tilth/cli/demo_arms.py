@@ -21,17 +21,17 @@ def train(
     from tilth.audit.ledger import record_measured
     from tilth.evaluate import compare
     from tilth.rows.read import read_rows
-    from tilth.train import SFTConfig, train_arms
+    from tilth.train import train_arms
 
     real, test = [dict(r) for r in read_rows(inputs["real"])], [dict(r) for r in read_rows(inputs["test"])]
     arms: dict[str, Sequence[dict[str, Any]]] = {
         "real only": real, "+ unverified": real + sets["unverified"], "+ verified": real + sets["verified"]
     }  # fmt: skip
     names = {name: name.replace("+ ", "with-").replace(" ", "-") for name in arms}
-    config = SFTConfig(max_steps=STEPS, per_device_train_batch_size=8, learning_rate=2e-3, save_steps=0)
     results = train_arms(
-        {names[k]: v for k, v in arms.items()}, SEEDS, folder.path / "arms", held_out=test, config=config
-    )
+        {names[k]: v for k, v in arms.items()}, SEEDS, folder.path / "arms", held_out=test, equal="steps",
+        settings={"max_steps": STEPS, "per_device_train_batch_size": 8, "learning_rate": 2e-3, "save_steps": 0},
+    )  # fmt: skip
     runs = {name: [[float(x) for x in r.right] for r in results if r.arm == names[name]] for name in arms}
     lines, told, paired = [], [], []
     for name, scores in runs.items():

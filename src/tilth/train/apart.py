@@ -24,8 +24,10 @@ from typing import Any
 import orjson
 
 from tilth.errors import InputError, TilthError
-from tilth.train.arms import ONE_THREAD
+from tilth.models.base import ModelError, Request, as_messages
 from tilth.train.engine import choose
+
+ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
 
 
 async def train_apart(
@@ -35,16 +37,24 @@ async def train_apart(
     *,
     base: str,
     settings: Mapping[str, Any] | None = None,
+    ask: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Train in a process of its own (arguments as in `tilth.train.engine.train`); cancelling stops it.
 
+    Args:
+        ask: questions to put to the trained model there: ``prompts`` (texts or turns) and sampling settings.
+
     Returns:
-        ``rows, tokens, seconds, parameters, losses`` of the training.
+        ``rows, tokens, steps, seconds, parameters, losses`` of the training, and ``answers`` where it was asked: a text for
+        each prompt, empty where the model could not read it.
 
     Raises:
         InputError: rows cannot be trained on, or the training failed.
     """
-    job = {"method": method, "rows": [dict(r) for r in rows], "out": str(out), "base": base, "settings": settings or {}}
+    job = {
+        "method": method, "rows": [dict(r) for r in rows], "out": str(out), "base": base, "settings": settings or {},
+        "ask": ask,
+    }  # fmt: skip
     crew = _crew()
     async with crew.slots:
         hand = crew.take(choose(method, base, settings or {}).name == "plain")
@@ -134,10 +144,29 @@ def work(job: Mapping[str, Any]) -> dict[str, Any]:
     from tilth.train.engine import train
 
     done = train(job["rows"], job["out"], method=job["method"], base=job["base"], settings=job["settings"])
-    return {
-        "rows": done.rows, "tokens": done.tokens, "seconds": done.seconds, "parameters": done.parameters,
-        "losses": done.losses,
+    told = {
+        "rows": done.rows, "tokens": done.tokens, "steps": done.steps, "seconds": done.seconds,
+        "parameters": done.parameters, "losses": done.losses,
     }  # fmt: skip
+    return told | ({"answers": asyncio.run(answers(done.folder, **job["ask"]))} if job["ask"] else {})
+
+
+async def answers(folder: Path, prompts: Sequence[Any], **sampling: Any) -> list[str]:
+    """What the model in a folder writes to each prompt; nothing where it cannot read it."""
+    from tilth.models.spec import open_folder
+
+    model = open_folder(folder)
+
+    async def one(prompt: Any) -> str:
+        try:
+            return (await model.send(Request(as_messages(prompt), sampling, role="target")))[0].text
+        except ModelError:
+            return ""
+
+    try:
+        return list(await asyncio.gather(*map(one, prompts)))
+    finally:
+        await model.close()
 
 
 def main() -> None:

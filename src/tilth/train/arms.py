@@ -1,29 +1,34 @@
-"""Arms: the same student trained on several sets of rows, several seeds each, all measured on the same held-out
-problems.
+"""Arms: the same start trained on several sets of rows, several seeds each, and asked the same held-out questions.
 
-Every training has one thread; trainings run side by side in processes. Knows not where the rows come from.
+Any method and either trainer (`tilth.train.engine.train`). Every training has a process of its own; a finished one is not
+repeated and a stopped one goes on when the same arms are trained again. Knows not where the rows come from.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
-from typing import IO, Any
+from typing import Any
 
-import orjson
-
-from tilth.errors import InputError, UsageError
-from tilth.train.config import SFTConfig, need_torch
+from tilth.errors import UsageError, did_you_mean
+from tilth.rows.verdict import Verdict
+from tilth.train.apart import train_apart
+from tilth.train.columns import COLUMNS
+from tilth.train.config import LENGTHS, check_budget, need_torch
+from tilth.train.engine import choose
 from tilth.verify.math import check_answer
 
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+EQUAL = ("tokens", "steps")
 Rows = Sequence[Mapping[str, Any]]
+Check = Callable[[str, Mapping[str, Any]], Verdict]
+
+
+def by_answer(text: str, row: Mapping[str, Any]) -> Verdict:
+    """Whether a text's final answer is the row's ``answer``."""
+    return check_answer(text, str(row["answer"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +39,13 @@ class ArmResult:
         arm: its name.
         seed: its seed.
         rows: rows trained on.
-        right: for each held-out row, whether the answer was right (unknown counts as not right).
-        answers: for each held-out row, what the model wrote.
+        right: for each held-out row, whether the answer was right (unknown counts as not right); empty without a check.
+        answers: for each held-out row, what the model wrote; empty where it could not read the question.
         seconds: CPU seconds of the training.
         loss: training loss at the end.
         folder: the trained model.
+        tokens: what the training really read, padding apart.
+        steps: its optimiser steps.
     """
 
     arm: str
@@ -49,6 +56,8 @@ class ArmResult:
     seconds: float
     loss: float
     folder: Path
+    tokens: int = 0
+    steps: int = 0
 
     @property
     def accuracy(self) -> float:
@@ -62,138 +71,96 @@ def train_arms(
     out: str | Path,
     *,
     held_out: Rows,
+    method: str = "sft",
     base: str = "nano:student",
-    config: SFTConfig | None = None,
+    settings: Mapping[str, Any] | None = None,
+    equal: str = "tokens",
+    check: Check | None = by_answer,
     temperature: float = 0.0,
     max_tokens: int = 64,
     processes: int | None = None,
     tell: Callable[[ArmResult], None] | None = None,
 ) -> list[ArmResult]:
-    """Train every arm with every seed and answer the held-out problems.
+    """Train every arm with every seed and ask the held-out questions.
 
-    The trainings of one seed differ in their rows alone. A finished training is not repeated when run again.
+    The trainings of one seed differ in their rows alone, and in the number of steps where rows differ in length.
 
     Args:
-        arms: name to rows with ``prompt`` and ``completion``.
+        arms: name to rows with the columns of the method; the first arm is the one that others are held against.
         seeds: of the trainings.
         out: folder; each model goes to ``out/ARM-SEED``.
-        held_out: rows with ``prompt`` and ``answer``.
-        base: what each training starts from (`tilth.train.base.open_base`).
-        config: settings; the seed is replaced.
+        held_out: rows with ``prompt`` and what `check` reads; none where nothing is to be asked.
+        method: sft, dpo, ipo or kto; reward and prm where nothing is asked.
+        base: what each training starts from (`tilth.train.engine.train`).
+        settings: of every training; the seed is replaced.
+        equal: ``tokens`` gives every arm the same number of training tokens, padding apart: the ``tokens`` of `settings`,
+            or else what the first arm's first training reads by its own ``max_steps`` or epochs. ``steps`` leaves the
+            settings as they are: the same steps and rows, more tokens where rows are longer.
+        check: whether an answer is right; None leaves `ArmResult.right` empty.
         temperature: of the answers; 0 = greedy. Each seed draws its own.
         max_tokens: of an answer.
-        processes: side by side; default the number of cores, never more than trainings.
+        processes: side by side; default the number of cores for the plain loop and 1 for TRL.
         tell: called when a training is done, in no fixed order.
 
     Returns:
         One result for each arm and seed, seeds within arms, in the order given.
 
     Raises:
-        UsageError: no arm, seed or held-out row, or torch is missing.
+        UsageError: no arm or seed, settings that the trainer refuses, or torch is missing.
         InputError: rows cannot be trained on.
     """
     need_torch()
-    if not arms or not seeds or not held_out:
-        raise UsageError("arms need at least one set of rows, one seed and one held-out row")
-    folder, config = Path(out), config or SFTConfig()
-    (folder / "jobs").mkdir(parents=True, exist_ok=True)
-    prompts = folder / "jobs" / "prompts.json"
-    prompts.write_bytes(orjson.dumps([row["prompt"] for row in held_out]))
-    jobs: list[tuple[str, int, dict[str, Any]]] = []
-    for arm, rows in arms.items():
-        path = folder / "jobs" / f"{arm}.json"
-        path.write_bytes(orjson.dumps([{"prompt": r["prompt"], "completion": r["completion"]} for r in rows]))
-        for seed in seeds:
-            job = {
-                "rows": str(path),
-                "prompts": str(prompts),
-                "base": base,
-                "out": str(folder / f"{arm}-{seed}"),
-                "seed": seed,
-                "config": replace(config, seed=seed).as_dict(),
-                "temperature": temperature,
-                "max_tokens": max_tokens,
-            }
-            jobs.append((arm, seed, job))
-    width = max(1, min(len(jobs), processes or os.cpu_count() or 1))
-    workers: SimpleQueue[_Worker] = SimpleQueue()
-    started = [_Worker() for _ in range(width)]
-    for worker in started:
-        workers.put(worker)
+    given = {**(settings or {}), "trainer": (settings or {}).get("trainer", "auto")}
+    if equal not in EQUAL:
+        raise UsageError(f"arms cannot be equal in '{equal}'", todo=did_you_mean(equal, EQUAL))
+    if not arms or not seeds:
+        raise UsageError("arms need at least one set of rows and one seed")
+    check_budget(given)
+    if equal == "steps" and "tokens" in given:
+        raise UsageError("tokens=N makes arms equal in tokens", todo="leave equal=steps out, or give max_steps")
+    if held_out and method in ("reward", "prm"):
+        raise UsageError(f"a {method} model answers no questions", todo="leave the held-out rows out")
+    if len({name.casefold() for name in arms}) < len(arms) or any(not n or set(n) & set("/\\\0") for n in arms):
+        raise UsageError(
+            f"arms are called {', '.join(map(repr, arms))}", todo="give each a name that a folder can have"
+        )
+    width = processes or ((os.cpu_count() or 1) if choose(method, base, given).name == "plain" else 1)
+    data = {arm: [{c: row[c] for c in COLUMNS if c in row} for row in rows] for arm, rows in arms.items()}
+    ask = {"prompts": [row["prompt"] for row in held_out], "temperature": temperature, "max_tokens": max_tokens}
 
-    def one(arm: str, seed: int, job: dict[str, Any]) -> ArmResult:
-        worker = workers.get()
-        try:
-            reply = worker.ask(job)
-        finally:
-            workers.put(worker)
-        right = tuple(
-            check_answer(text, str(row["answer"])).passed for text, row in zip(reply["answers"], held_out, strict=True)
-        )
+    async def one(arm: str, seed: int, own: Mapping[str, Any], gate: asyncio.Semaphore) -> ArmResult:
+        folder = Path(out) / f"{arm}-{seed}"
+        async with gate:
+            made = await train_apart(
+                method, data[arm], folder, base=base, settings={**own, "seed": seed},
+                ask={**ask, "seed": seed} if held_out else None,
+            )  # fmt: skip
+        answers = tuple(made.get("answers", ()))
+        right = [check(t, row).passed for t, row in zip(answers, held_out, strict=True)] if check and held_out else []
         result = ArmResult(
-            arm, seed, len(arms[arm]), right, tuple(reply["answers"]), reply["seconds"], reply["loss"], Path(job["out"])
-        )
+            arm, seed, made["rows"], tuple(right), answers, made["seconds"], made["losses"][-1], folder, made["tokens"],
+            made["steps"],
+        )  # fmt: skip
         if tell:
             tell(result)
         return result
 
-    try:
-        with ThreadPoolExecutor(width) as pool:
-            waiting = [pool.submit(one, *job) for job in jobs]
-            try:
-                return [w.result() for w in waiting]
-            except BaseException:
-                for w in waiting:
-                    w.cancel()
-                for worker in started:
-                    worker.stop()
-                raise
-    finally:
-        for worker in started:
-            worker.stop()
-
-
-class _Worker:
-    """A training process and the pipe to it."""
-
-    def __init__(self) -> None:
-        environment = {**os.environ, **ONE_THREAD, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tilth.train.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
-        )
-
-    def ask(self, job: Mapping[str, Any]) -> dict[str, Any]:
-        """Send a job and wait for its reply."""
-        stdin, stdout = _pipe(self.process.stdin), _pipe(self.process.stdout)
+    async def every() -> list[ArmResult]:
+        gate, first = asyncio.Semaphore(max(1, width)), next(iter(arms))
+        done: dict[tuple[str, int], ArmResult] = {}
+        others = given
+        if equal == "tokens" and "tokens" not in given and len(arms) > 1:
+            done[first, seeds[0]] = await one(first, seeds[0], given, gate)
+            unmeasured = {k: v for k, v in given.items() if k not in LENGTHS}
+            others = {**unmeasured, "tokens": done[first, seeds[0]].tokens}
+        todo = [(arm, seed) for arm in arms for seed in seeds if (arm, seed) not in done]
+        tasks = [asyncio.ensure_future(one(a, s, given if a == first else others, gate)) for a, s in todo]
         try:
-            stdin.write(orjson.dumps(job) + b"\n")
-            stdin.flush()
-            line = stdout.readline()
-        except (BrokenPipeError, ValueError):
-            line = b""
-        if not line:
-            raise InputError(
-                "a training process ended early", where=job["out"], todo="see its message above; run it again"
-            )
-        reply: dict[str, Any] = orjson.loads(line)
-        if "error" in reply:
-            found, where, todo = reply["error"]
-            raise InputError(found, where=where, todo=todo)
-        return reply
+            done |= dict(zip(todo, await asyncio.gather(*tasks), strict=True))
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return [done[arm, seed] for arm in arms for seed in seeds]
 
-    def stop(self) -> None:
-        """End the process."""
-        if self.process.poll() is None:
-            self.process.terminate()
-        self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe and not pipe.closed:
-                try:
-                    pipe.close()
-                except BrokenPipeError:
-                    continue
-
-
-def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
-    assert pipe is not None
-    return pipe
+    return asyncio.run(every())

@@ -10,6 +10,8 @@ from tilth.rows.text import last_assistant, prompt_text, turn_text
 
 Row = Mapping[str, Any]
 Turns = list[dict[str, str]]
+COLUMNS = ("prompt", "completion", "completions", "chosen", "rejected", "label", "labels", "messages", "margin", "text")
+"""Columns that a trainer reads."""
 
 
 def answer_text(row: Row, column: str) -> str:

@@ -15,7 +15,7 @@ from tilth.errors import InputError, UsageError
 from tilth.rows.text import prompt_text
 from tilth.train.base import open_base
 from tilth.train.config import SFTConfig, need_torch
-from tilth.train.loop import Objective
+from tilth.train.loop import Lesson, Objective
 from tilth.train.plain import encode, start_model, train_folder
 from tilth.train.preference import log_probabilities
 from tilth.train.record import Trained
@@ -35,7 +35,6 @@ class ConfidenceConfig(SFTConfig):
             teacher's labels (Burns et al. 2023, section 4.3.2: up to 0.5 or 0.75).
         aux_warmup: share of the training over which that weight rises in a straight line from 0 (the released code: 0.1,
             with a jump at the end, which is left out here).
-        save_steps: none: the weight depends on the step, which a checkpoint of the loop does not tell.
     """
 
     max_steps: int = 300
@@ -44,22 +43,18 @@ class ConfidenceConfig(SFTConfig):
     weight_decay: float = 0.0
     aux_coefficient: float = 0.5
     aux_warmup: float = 0.1
-    save_steps: int = 0
 
     def __post_init__(self) -> None:
         SFTConfig.__post_init__(self)
-        if self.save_steps:
-            raise UsageError("the confidence loss takes no checkpoints", todo="leave save_steps out: it takes seconds")
         if not 0 <= self.aux_coefficient <= 1 or not 0 <= self.aux_warmup <= 1:
             raise UsageError(
                 f"aux_coefficient is {self.aux_coefficient}, aux_warmup {self.aux_warmup}",
                 todo="give shares from 0 to 1",
             )
 
-    def weight(self, step: int) -> float:
-        """Weight of the student's own answer at a step (from 0)."""
-        ramp = self.aux_warmup * self.max_steps
-        return self.aux_coefficient * (min(1.0, step / ramp) if ramp else 1.0)
+    def weight(self, done: float) -> float:
+        """Weight of the student's own answer when a share of the training is done."""
+        return self.aux_coefficient * (min(1.0, done / self.aux_warmup) if self.aux_warmup else 1.0)
 
 
 def confidence(
@@ -96,11 +91,11 @@ def confidence(
     texts = [(p, *a, *(f"{b:.6f}" for b in beliefs)) for p, a, beliefs in parts]
     start = open_base(base, (t for p, a, _ in parts for t in (p, *a)))
 
-    def prepare(model: SmallLlama) -> tuple[list[int], Objective]:
+    def prepare(model: SmallLlama) -> Lesson:
         flat = encode([(p, answer) for p, a, _ in parts for answer in a], start.tokenizer, model.shape.positions)
         k = len(parts[0][1])
         lengths = [sum(len(p) + len(c) for p, c in flat[i : i + k]) for i in range(0, len(flat), k)]
-        return lengths, objective_of(model, flat, [b for _, _, b in parts], config)
+        return Lesson(lengths, lengths, objective_of(model, flat, [b for _, _, b in parts], config))
 
     return train_folder(Path(out), start, base, texts, config, start_model(start, config.seed), prepare, half, tell)
 
@@ -164,16 +159,13 @@ def objective_of(
 
     k = len(beliefs[0])
     teacher = torch.tensor([list(b) for b in beliefs])
-    calls = 0
 
-    def objective(batch: list[int]) -> tuple[torch.Tensor, int]:
-        nonlocal calls
+    def objective(batch: list[int], done: float) -> torch.Tensor:
         rows = [flat[i * k + j] for i in batch for j in range(k)]
         said = log_probabilities(model, rows, False).view(len(batch), k)
-        a, calls = config.weight(calls), calls + 1
-        target = teacher[batch]
+        a, target = config.weight(done), teacher[batch]
         if a:
             target = (1 - a) * target + a * harden(torch.softmax(said, 1), target)
-        return -(target * said).sum(1).mean(), sum(len(p) + len(c) for p, c in rows)
+        return -(target * said).sum(1).mean()
 
     return objective

@@ -10,6 +10,8 @@ from tilth.errors import UsageError, did_you_mean
 
 METHODS = ("sft", "dpo", "ipo", "kto", "reward", "prm")
 LOSS_OF = {"dpo": "sigmoid", "ipo": "ipo", "kto": "kto"}
+LENGTHS = ("max_steps", "steps", "num_train_epochs")
+"""Settings that say how long a training is, as ``tokens`` does."""
 LOSSES = ("sigmoid", "ipo", "kto")
 _ALIASES = {"steps": "max_steps", "batch": "per_device_train_batch_size", "lr": "learning_rate"}
 
@@ -30,6 +32,8 @@ class SFTConfig:
         completion_only_loss: loss on the completion alone, else on the prompt too.
         seed: of the order of rows and, from scratch, of the weights.
         save_steps: a checkpoint to resume from every so many steps; 0 = none.
+        tokens: how many the training reads, padding apart, instead of ``max_steps``: as many steps as come nearest; 0 =
+            ``max_steps`` decides.
     """
 
     max_steps: int = 600
@@ -43,6 +47,7 @@ class SFTConfig:
     completion_only_loss: bool = True
     seed: int = 0
     save_steps: int = 500
+    tokens: int = 0
 
     def __post_init__(self) -> None:
         for name, least in (
@@ -50,6 +55,7 @@ class SFTConfig:
             ("per_device_train_batch_size", 1),
             ("warmup_steps", 0),
             ("save_steps", 0),
+            ("tokens", 0),
         ):
             if getattr(self, name) < least:
                 raise UsageError(f"{name} is {getattr(self, name)}", todo=f"give a whole number of at least {least}")
@@ -64,6 +70,7 @@ class SFTConfig:
             UsageError: a name is unknown (the nearest is named) or a value has the wrong type.
         """
         known = {f.name: f for f in fields(cls)}
+        check_budget(settings)
         found: dict[str, Any] = {}
         for given, value in settings.items():
             name = _ALIASES.get(given, given)
@@ -80,8 +87,8 @@ class SFTConfig:
         return cls(**found)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON."""
-        return asdict(self)
+        """Plain JSON; without ``tokens`` where the steps are given."""
+        return {name: value for name, value in asdict(self).items() if name != "tokens" or value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +152,22 @@ class RewardConfig(SFTConfig):
     warmup_steps: int = 20
     weight_decay: float = 0.0
     center_rewards_coefficient: float = 0.0
+
+
+def check_budget(settings: Mapping[str, Any]) -> None:
+    """Insist that one setting alone says how long a training is.
+
+    Raises:
+        UsageError: a number of tokens and a number of steps are given, or the former is no whole number of at least 1.
+    """
+    if "tokens" not in settings:
+        return
+    tokens = settings["tokens"]
+    if type(tokens) is not int or tokens < 1:
+        raise UsageError(f"tokens is {tokens!r}", todo="give a whole number of at least 1")
+    other = next((name for name in LENGTHS if name in settings), None)
+    if other:
+        raise UsageError(f"tokens and {other} both say how long to train", todo="give one of them")
 
 
 def check_method(method: str) -> None:

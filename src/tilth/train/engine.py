@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,7 +147,8 @@ def train(
         out: the folder to write.
         method: sft, dpo, ipo, kto, reward or prm.
         base: nano, nano:student, nano:scratch, a folder (also as hf:PATH or nano:PATH), or hf:OWNER/NAME.
-        settings: names of TRL's configs; the plain loop knows fewer. ``trainer`` chooses: auto, plain or trl.
+        settings: names of TRL's configs; the plain loop knows fewer. ``trainer`` chooses: auto, plain or trl. With
+            ``tokens`` the training is as many steps as read that many tokens, padding apart.
         seed: of the order of rows and of fresh weights; a ``seed`` in `settings` goes first.
         half: whether to store half-precision weights.
         tell: called after each step with its number (from 1) and loss.
@@ -166,7 +167,7 @@ def train(
     done = _plain(rows, out, method, base, plain_config(method, given), half, tell)
     if base != "nano:scratch" and not (done.folder / RECIPE).exists():
         start = str((local_folder(base) or Path(base)).resolve())
-        settings = plain_settings(method, plain_config(method, given))
+        settings = plain_settings(method, replace(plain_config(method, given), max_steps=done.steps))
         write_recipe(done.folder, method, start, for_trl(rows, method, chat=True), settings)
     return done
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -17,8 +18,23 @@ if TYPE_CHECKING:
 
 _WINDOW = 16
 """Batches whose rows are sorted by length before they are cut, which saves padding."""
-Objective = Callable[[list[int]], "tuple[torch.Tensor, int]"]
-"""A batch of row numbers to its loss and the tokens read."""
+Objective = Callable[[list[int], float], "torch.Tensor"]
+"""A batch of row numbers, and the share of the training that is done, to the batch's loss."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What a training goes over.
+
+    Args:
+        lengths: by which rows of like length are put together.
+        tokens: what the model reads of each row, padding apart.
+        objective: what is minimised.
+    """
+
+    lengths: Sequence[int]
+    tokens: Sequence[int]
+    objective: Objective
 
 
 def batches(lengths: Sequence[int], size: int, seed: int) -> Iterator[list[int]]:
@@ -41,10 +57,20 @@ def batches(lengths: Sequence[int], size: int, seed: int) -> Iterator[list[int]]
         epoch += 1
 
 
+def steps_within(lesson: Lesson, config: SFTConfig) -> int:
+    """The number of steps after which a training has read as near to ``config.tokens`` as whole batches come, at least 1."""
+    read, steps = 0, 0
+    for batch in batches(lesson.lengths, config.per_device_train_batch_size, config.seed):
+        more = sum(lesson.tokens[i] for i in batch)
+        if steps and read + more / 2 > config.tokens:
+            break
+        read, steps = read + more, steps + 1
+    return steps
+
+
 def loop(
     model: SmallLlama,
-    lengths: Sequence[int],
-    objective: Objective,
+    lesson: Lesson,
     config: SFTConfig,
     checkpoint: Path,
     tell: Callable[[int, float], None] | None,
@@ -53,9 +79,8 @@ def loop(
 
     Args:
         model: changed in place.
-        lengths: tokens of each row, for batches of like length.
-        objective: batch of row numbers to (loss, tokens read).
-        config: settings.
+        lesson: the rows and the objective.
+        config: settings; ``tokens`` is without effect here (`steps_within`).
         checkpoint: file to resume from.
         tell: called after each step with its number (from 1) and loss.
 
@@ -76,20 +101,21 @@ def loop(
         model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
         done, losses, tokens, spent = state["done"], state["losses"], state["tokens"], state["seconds"]
-    order = batches(lengths, config.per_device_train_batch_size, config.seed)
+    order = batches(lesson.lengths, config.per_device_train_batch_size, config.seed)
     for _ in range(done):
         next(order)
     began = time.process_time()
     for step in range(done, config.max_steps):
         for group in optimiser.param_groups:
             group["lr"] = config.learning_rate * schedule(step, config.warmup_steps, config.max_steps)
-        loss, read = objective(next(order))
+        batch = next(order)
+        loss = lesson.objective(batch, step / config.max_steps)
         optimiser.zero_grad()
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm, foreach=True)
         optimiser.step()
         losses.append(loss.item())
-        tokens += read
+        tokens += sum(lesson.tokens[i] for i in batch)
         if tell:
             tell(step + 1, losses[-1])
         if config.save_steps and (step + 1) % config.save_steps == 0 and step + 1 < config.max_steps:

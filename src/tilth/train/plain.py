@@ -17,7 +17,7 @@ from tilth.rows.row import digest
 from tilth.train.base import Base, open_base
 from tilth.train.columns import completion_of
 from tilth.train.config import SFTConfig, need_torch
-from tilth.train.loop import Objective, loop
+from tilth.train.loop import Lesson, Objective, loop, steps_within
 from tilth.train.record import Trained, finished, trained, write_folder
 
 if TYPE_CHECKING:
@@ -62,9 +62,10 @@ def sft(
         raise InputError("no rows to train on", todo="give at least one row with prompt and completion")
     start = open_base(base, (t for pair in texts for t in pair))
 
-    def prepare(model: SmallLlama) -> tuple[list[int], Objective]:
+    def prepare(model: SmallLlama) -> Lesson:
         pairs = encode(texts, start.tokenizer, model.shape.positions)
-        return [len(p) + len(c) for p, c in pairs], likelihood(model, pairs, config)
+        lengths = [len(p) + len(c) for p, c in pairs]
+        return Lesson(lengths, [n - 1 for n in lengths], likelihood(model, pairs, config))
 
     return train_folder(folder, start, base, texts, config, start_model(start, config.seed), prepare, half, tell)
 
@@ -76,7 +77,7 @@ def train_folder(
     texts: Sequence[tuple[str, ...]],
     config: SFTConfig,
     model: SmallLlama,
-    prepare: Callable[[SmallLlama], tuple[list[int], Objective]],
+    prepare: Callable[[SmallLlama], Lesson],
     half: bool,
     tell: Callable[[int, float], None] | None,
     method: str = "sft",
@@ -89,7 +90,7 @@ def train_folder(
         texts: all that is trained on; with `start` and `config` they are the training's identity.
         config: settings.
         model: changed in place.
-        prepare: gives the rows' lengths and the objective.
+        prepare: gives what the training goes over.
         half: whether to store half-precision weights.
         tell: see `sft`.
         method: for the record.
@@ -101,13 +102,14 @@ def train_folder(
     if done:
         return done
     torch.set_num_threads(1)
-    lengths, objective = prepare(model)
+    lesson = prepare(model)
+    done_by = replace(config, max_steps=steps_within(lesson, config)) if config.tokens else config
     aside = folder.with_name(f".{folder.name}.training")
     try:
         aside.mkdir(parents=True, exist_ok=True)
-        record = loop(model, lengths, objective, config, aside / f"{fingerprint}.pt", tell)
+        record = loop(model, lesson, done_by, aside / f"{fingerprint}.pt", tell)
         record |= {"fingerprint": fingerprint, "base": base, "config": config.as_dict(), "rows": len(texts)}
-        record["method"] = method
+        record |= {"method": method, "steps": done_by.max_steps}
         write_folder(folder, aside, model, start.tokenizer, record, half)
     except OSError as error:
         raise DiskError(
@@ -163,9 +165,9 @@ def likelihood(model: SmallLlama, pairs: list[Pair], config: SFTConfig) -> Objec
     """The objective of supervised fine-tuning: mean negative log-likelihood of the tokens to learn."""
     from torch.nn import functional
 
-    def objective(batch: list[int]) -> tuple[torch.Tensor, int]:
+    def objective(batch: list[int], done: float) -> torch.Tensor:
         ids, at, target = tensors([pairs[i] for i in batch], config.completion_only_loss)
-        return functional.cross_entropy(model(ids, at), target), int((ids != 0).sum())
+        return functional.cross_entropy(model(ids, at), target)
 
     return objective
 

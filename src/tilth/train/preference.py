@@ -14,7 +14,7 @@ from tilth.errors import InputError
 from tilth.train.base import open_base
 from tilth.train.columns import preference_of, unpaired_of
 from tilth.train.config import LOSS_OF, PreferenceConfig, need_torch
-from tilth.train.loop import Objective
+from tilth.train.loop import Lesson, Objective
 from tilth.train.plain import Pair, encode, start_model, tensors, train_folder
 from tilth.train.record import Trained
 
@@ -65,16 +65,18 @@ def prefer(
         raise InputError("no rows to train on", todo="give at least one row with prompt, chosen and rejected")
     start = open_base(base, (t for row in texts for t in row))
 
-    def prepare(model: SmallLlama) -> tuple[list[int], Objective]:
+    def prepare(model: SmallLlama) -> Lesson:
         def read(which: int) -> list[Pair]:
             return encode([(t[0], t[which]) for t in texts], start.tokenizer, model.shape.positions)
 
         if config.loss_type == "kto":
             pairs = read(1)
-            return [len(p) + len(c) for p, c in pairs], kto(model, pairs, [t[2] == "right" for t in texts], config)
+            lengths = [len(p) + len(c) for p, c in pairs]
+            return Lesson(lengths, lengths, kto(model, pairs, [t[2] == "right" for t in texts], config))
         chosen, rejected = read(1), read(2)
         lengths = [len(a) + len(b) + len(c) for (a, b), (_, c) in zip(chosen, rejected, strict=True)]
-        return lengths, paired(model, chosen, rejected, config)
+        tokens = [n + len(p) for n, (p, _) in zip(lengths, rejected, strict=True)]
+        return Lesson(lengths, tokens, paired(model, chosen, rejected, config))
 
     method = {loss: name for name, loss in LOSS_OF.items()}[config.loss_type]
     return train_folder(
@@ -99,7 +101,7 @@ def paired(model: SmallLlama, chosen: list[Pair], rejected: list[Pair], config: 
 
     good, bad = (_reference(model, pairs, config.average) for pairs in (chosen, rejected))
 
-    def objective(batch: list[int]) -> tuple[torch.Tensor, int]:
+    def objective(batch: list[int], done: float) -> torch.Tensor:
         rows = [chosen[i] for i in batch] + [rejected[i] for i in batch]
         now = log_probabilities(model, rows, config.average)
         delta = (now[: len(batch)] - good[batch]) - (now[len(batch) :] - bad[batch])
@@ -108,7 +110,7 @@ def paired(model: SmallLlama, chosen: list[Pair], rejected: list[Pair], config: 
         else:
             z = config.beta * delta
             loss = -(1 - config.label_smoothing) * logsigmoid(z) - config.label_smoothing * logsigmoid(-z)
-        return loss.mean(), sum(len(p) + len(c) for p, c in rows)
+        return loss.mean()
 
     return objective
 
@@ -123,7 +125,7 @@ def kto(model: SmallLlama, pairs: list[Pair], right: list[bool], config: Prefere
     before = _reference(model, pairs, config.average)
     frozen = copy.deepcopy(model)
 
-    def objective(batch: list[int]) -> tuple[torch.Tensor, int]:
+    def objective(batch: list[int], done: float) -> torch.Tensor:
         rows = [pairs[i] for i in batch]
         ratio = log_probabilities(model, rows, config.average) - before[batch]
         crossed = [(p, rows[(i + 1) % len(rows)][1]) for i, (p, _) in enumerate(rows)]
@@ -136,7 +138,7 @@ def kto(model: SmallLlama, pairs: list[Pair], right: list[bool], config: Prefere
         good = torch.tensor([right[i] for i in batch])
         value = torch.sigmoid(config.beta * torch.where(good, ratio - point, point - ratio))
         weight = torch.where(good, config.desirable_weight, config.undesirable_weight)
-        return (weight * (1 - value)).mean(), sum(len(p) + len(c) for p, c in rows)
+        return (weight * (1 - value)).mean()
 
     return objective
 

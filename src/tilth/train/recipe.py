@@ -13,7 +13,7 @@ from tilth.train.config import PreferenceConfig, SFTConfig
 RECIPE = "recipe.yaml"
 ROWS = "rows"
 """The folder beside it that holds the rows, in TRL's columns."""
-OURS = ("trainer", "merge", "threads")
+OURS = ("trainer", "merge", "threads", "tokens")
 """Settings of ours that TRL does not have."""
 ALIASES = {
     "steps": "max_steps", "batch": "per_device_train_batch_size", "lr": "learning_rate", "use_lora": "use_peft",
@@ -32,12 +32,13 @@ def plain_settings(method: str, config: SFTConfig) -> dict[str, Any]:
 
     Args:
         method: sft, dpo, ipo, kto, reward or prm.
-        config: its settings.
+        config: its settings; ``max_steps`` says how long it is.
     """
     told = {
         "report_to": "none", "logging_steps": 1, "save_total_limit": 2, "lr_scheduler_type": "cosine_with_min_lr",
         "lr_scheduler_kwargs": {"min_lr_rate": 0.05}, **config.as_dict(),
     }  # fmt: skip
+    told.pop("tokens", None)
     if told["save_steps"] == 0:
         del told["save_steps"]
         told["save_strategy"] = "no"

@@ -15,7 +15,7 @@ from tilth.models.nano_tokenizer import Tokenizer
 from tilth.train.base import open_base
 from tilth.train.columns import all_steps, margin_of, preference_of
 from tilth.train.config import RewardConfig, need_torch
-from tilth.train.loop import Objective
+from tilth.train.loop import Lesson, Objective
 from tilth.train.plain import check_ids, encode, start_model, train_folder
 from tilth.train.record import Trained
 
@@ -64,14 +64,15 @@ def reward(
     start = open_base(base, (t for row in texts for t in row))
     keyed = [(*t, str(m)) if m else t for t, m in zip(texts, margins, strict=True)]
 
-    def prepare(model: SmallLlama) -> tuple[list[int], Objective]:
+    def prepare(model: SmallLlama) -> Lesson:
         def read(which: int) -> list[Marked]:
             pairs = encode([(t[0], t[which]) for t in texts], start.tokenizer, model.shape.positions)
             return [(p + c, [len(p) + len(c) - 1]) for p, c in pairs]
 
         chosen, rejected = read(1), read(2)
         lengths = [len(c) + len(r) for (c, _), (r, _) in zip(chosen, rejected, strict=True)]
-        return lengths, bradley_terry(model, chosen, rejected, margins, config.center_rewards_coefficient)
+        objective = bradley_terry(model, chosen, rejected, margins, config.center_rewards_coefficient)
+        return Lesson(lengths, lengths, objective)
 
     model = start_model(start, config.seed, head=1)
     return train_folder(Path(out), start, base, keyed, config, model, prepare, half, tell, "reward")
@@ -99,9 +100,10 @@ def steps(
     start = open_base(base, (t for prompt, parts, _ in found for t in (prompt, *parts)))
     texts = [(prompt, *parts, str(labels)) for prompt, parts, labels in found]
 
-    def prepare(model: SmallLlama) -> tuple[list[int], Objective]:
+    def prepare(model: SmallLlama) -> Lesson:
         marked = mark_steps([(p, parts) for p, parts, _ in found], start.tokenizer, model.shape.positions)
-        return [len(ids) for ids, _ in marked], step_likelihood(model, marked, [labels for _, _, labels in found])
+        lengths = [len(ids) for ids, _ in marked]
+        return Lesson(lengths, lengths, step_likelihood(model, marked, [labels for _, _, labels in found]))
 
     model = start_model(start, config.seed, head=2)
     return train_folder(Path(out), start, base, texts, config, model, prepare, half, tell, "prm")
@@ -145,13 +147,13 @@ def bradley_terry(
     import torch
     from torch.nn.functional import logsigmoid
 
-    def objective(batch: list[int]) -> tuple[torch.Tensor, int]:
+    def objective(batch: list[int], done: float) -> torch.Tensor:
         rows = [chosen[i] for i in batch] + [rejected[i] for i in batch]
         good, bad = read_heads(model, rows)[:, 0].split(len(batch))
         loss = -logsigmoid(good - bad - torch.tensor([margins[i] for i in batch])).mean()
         if centre:
             loss = loss + centre * ((good + bad) ** 2).mean()
-        return loss, sum(len(ids) for ids, _ in rows)
+        return loss
 
     return objective
 
@@ -161,9 +163,9 @@ def step_likelihood(model: SmallLlama, marked: list[Marked], labels: list[list[i
     import torch
     from torch.nn.functional import cross_entropy
 
-    def objective(batch: list[int]) -> tuple[torch.Tensor, int]:
+    def objective(batch: list[int], done: float) -> torch.Tensor:
         rows = [marked[i] for i in batch]
         target = torch.tensor([label for i in batch for label in labels[i]])
-        return cross_entropy(read_heads(model, rows), target), sum(len(ids) for ids, _ in rows)
+        return cross_entropy(read_heads(model, rows), target)
 
     return objective

@@ -102,16 +102,16 @@ class StepTrainer(Trainer):
             model=body, args=args, train_dataset=made, processing_class=tokenizer, callbacks=callbacks,
             data_collator=DataCollatorForTokenClassification(tokenizer),
         )  # fmt: skip
-        self._tokens = 0
+        self._total_train_tokens = 0
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **named: Any) -> Any:
         """The loss; tokens are counted, padding apart."""
-        self._tokens += int(inputs["attention_mask"].sum())
+        self._total_train_tokens += int(inputs["attention_mask"].sum())
         return super().compute_loss(model, inputs, *args, **named)
 
     def log(self, logs: dict[str, float], *args: Any, **named: Any) -> None:
         """Log with the tokens read, as TRL's trainers do."""
-        super().log(logs | {"num_tokens": self._tokens}, *args, **named)
+        super().log(logs | {"num_tokens": self._total_train_tokens}, *args, **named)
 
 
 def token_labels(tokenizer: Any, row: dict[str, Any], separator: str, limit: int | None) -> dict[str, list[int]]:

@@ -26,7 +26,9 @@ from tilth.train.record import RECORD, Trained, finished, trained
 from tilth.train.start import open_tokenizer, quiet, source
 from tilth.train.trl_settings import HEADS, Told, device_settings, need_trl, parse, told_by, trainer_class
 
-OF_OURS: Mapping[str, type] = {"merge": bool, "threads": int}
+METER = "meter.json"
+"""CPU seconds and tokens up to a checkpoint, in its folder."""
+OF_OURS: Mapping[str, type] = {"merge": bool, "threads": int, "tokens": int}
 
 
 def train_trl(
@@ -88,6 +90,8 @@ def recipe_only(
     """
     need_torch()
     need_trl()
+    if "tokens" in settings:
+        raise UsageError("tokens are counted by training, and --recipe-only does not train", todo="give max_steps")
     folder, out = local_folder(base), Path(out)
     name = str(folder.resolve()) if folder else base.removeprefix("hf:")
     if out.exists() and any(out.iterdir()):
@@ -129,12 +133,11 @@ def _run(
         torch.set_num_threads(int(ours.get("threads", 1)))
     work = aside / mark
     work.mkdir(parents=True, exist_ok=True)
-    write_recipe(aside, method, name, columns, told.recipe)
     arguments, model_args = parse(method, {**settings, "output_dir": str(work)})
     arguments._n_gpu = min(1, arguments.n_gpu)
-    clock = work / "seconds.json"
-    spent, began = json.loads(clock.read_text()) if clock.is_file() else 0.0, time.process_time()
     last = last_checkpoint(work)
+    spent, read = json.loads((last / METER).read_text()) if last else (0.0, 0)
+    began = time.process_time()
 
     class Progress(TrainerCallback):  # type: ignore[misc]
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
@@ -142,7 +145,8 @@ def _run(
                 tell(state.global_step, float(logs["loss"]))
 
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            clock.write_text(json.dumps(spent + time.process_time() - began))
+            sofar = spent + time.process_time() - began, read + trainer._total_train_tokens
+            (work / f"checkpoint-{state.global_step}" / METER).write_text(json.dumps(sofar))
 
     loading = {"dtype": model_args.dtype, "attn_implementation": model_args.attn_implementation}
     arguments.model_init_kwargs = loading | (arguments.model_init_kwargs or {})
@@ -157,6 +161,12 @@ def _run(
         raise UsageError(found, where=name, todo="change the setting or the model") from error
     for shown in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(shown)
+    budget = int(ours.get("tokens", 0))
+    if budget:
+        steps = max(1, round(budget / tokens_a_step(trainer)))
+        trainer.args.max_steps = settings["max_steps"] = steps
+    recipe = told.recipe | ({"max_steps": settings["max_steps"]} if budget else {})
+    write_recipe(aside, method, name, columns, recipe)
     size = sum(p.numel() for p in trainer.model.parameters())
     limit = getattr(arguments, "max_length", None)
     try:
@@ -167,7 +177,7 @@ def _run(
     history = trainer.state.log_history
     losses = [float(entry["loss"]) for entry in history if "loss" in entry]
     record = {
-        "losses": tenths(losses), "tokens": int(max((entry.get("num_tokens", 0) for entry in history), default=0)),
+        "losses": tenths(losses), "tokens": int(read + trainer._total_train_tokens), "budget": budget,
         "seconds": round(spent + time.process_time() - began, 2), "parameters": size, "fingerprint": mark, "base": name,
         "config": settings, "rows": len(columns), "method": method, "engine": "trl", "steps": trainer.state.global_step,
         "cut": too_long(trainer.processing_class, columns, limit),
@@ -185,12 +195,23 @@ def _run(
     return trained(out, record)
 
 
+def tokens_a_step(trainer: Any) -> float:
+    """What TRL counts as read in an optimiser step on one device, on average over the rows."""
+    rows, size = trainer._remove_unused_columns(trainer.train_dataset, "training"), trainer.args.train_batch_size
+    read = 0
+    for at in range(0, len(rows), size):
+        batch = trainer.data_collator([rows[i] for i in range(at, min(at + size, len(rows)))])
+        mask = batch.get("attention_mask")
+        read += int(batch["position_ids"].numel() if mask is None else mask.sum())
+    return read / len(rows) * size * trainer.args.gradient_accumulation_steps
+
+
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that was written whole: its state file comes last."""
+    """The newest checkpoint that was written whole: its meter comes last."""
     found = sorted(folder.glob("checkpoint-*"), key=lambda p: int(p.name.rpartition("-")[2]), reverse=True)
     for path in found:
         try:
-            orjson.loads((path / "trainer_state.json").read_bytes())
+            json.loads((path / METER).read_text())
         except (OSError, ValueError):
             shutil.rmtree(path, ignore_errors=True)
             continue

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from tilth.errors import UsageError, did_you_mean
-from tilth.train.config import LOSS_OF
+from tilth.train.config import LOSS_OF, check_budget
 from tilth.train.recipe import ALIASES, OURS
 
 TRAINERS = {
@@ -62,6 +62,7 @@ def told_by(method: str, settings: Mapping[str, Any], elsewhere: bool = False) -
     """
     from trl import ModelConfig
 
+    check_budget(settings)
     known = {f.name for kind in (config_class(method), ModelConfig) for f in fields(kind)} - set(_RESERVED)
     found: dict[str, Any] = {"report_to": "none", "logging_steps": 1, "save_total_limit": 2}
     if method in ("dpo", "ipo"):
