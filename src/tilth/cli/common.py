@@ -86,3 +86,18 @@ def table(rows: list[tuple[str, ...]]) -> str:
         cells = [cell.ljust(widths[0]) if i == 0 else cell.rjust(widths[i]) for i, cell in enumerate(row)]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+def numbers(text: str, flag: str) -> list[int]:
+    """Whole numbers with commas between.
+
+    Raises:
+        UsageError: they are not, or one stands twice.
+    """
+    try:
+        found = [int(word) for word in text.split(",")]
+    except ValueError as error:
+        raise UsageError(f"{flag} {text} are not whole numbers", todo=f"for example {flag} 0,1,2") from error
+    if len(set(found)) < len(found):
+        raise UsageError(f"{flag} {text} names one twice", todo=f"for example {flag} 0,1,2")
+    return found

@@ -121,7 +121,8 @@ def _settings(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]
 
 def _ask(args: argparse.Namespace) -> dict[str, Any]:
     from tilth.cli import evaluating
-    from tilth.cli.joining import trained_on
+    from tilth.cli.common import numbers
+    from tilth.cli.joining import trained_together
     from tilth.evaluate.results import read_results, write_results
     from tilth.models import open_model
     from tilth.rows.read import parse_map
@@ -131,14 +132,14 @@ def _ask(args: argparse.Namespace) -> dict[str, Any]:
     sampling, own = _settings(args)
     check, ask = _check(args, rows, own)
     models = [open_model(spec, map=parse_map(args.map)) for spec in args.model]
-    seeds: list[int | None] = [*_numbers(args.seeds)] if args.seeds else [None]
+    seeds: list[int | None] = [*numbers(args.seeds, "--seeds")] if args.seeds else [None]
     runs = _answers(args, models, rows, sampling, seeds, check, ask)
     if args.best_of_by:
         runs = evaluating.with_scores(runs, rows, args.best_of_by, args.judge)
     about: dict[str, Any] = {
         "data": str(args.data), "data_hash": data_hash, "name": ", ".join(m.name for m in models),
         "models": args.model, "sampling": sampling, "check": args.check or "maths", "best_of_by": args.best_of_by,
-        "trained": trained_on(args.model[0]), "runs": len(runs),
+        "trained": trained_together(args.model), "runs": len(runs),
     }  # fmt: skip
     results = [r for one in runs for r in one.results]
     if args.calibration:
@@ -156,15 +157,6 @@ def _ask(args: argparse.Namespace) -> dict[str, Any]:
     out = Path(args.out or f"runs/evaluate-{what}")
     summary = write_results(out, runs, {**{k: v for k, v in about.items() if v is not None}, "out": str(out)})
     return _join(args, summary, args.against)
-
-
-def _numbers(text: str) -> list[int]:
-    from tilth.errors import UsageError
-
-    try:
-        return [int(word) for word in text.split(",")]
-    except ValueError as error:
-        raise UsageError(f"--seeds {text} are not whole numbers", todo="for example --seeds 0,1,2") from error
 
 
 def _check(args: argparse.Namespace, rows: list[Any], own: dict[str, Any]) -> tuple[Any, Any]:
@@ -241,7 +233,7 @@ def _perplexity(args: argparse.Namespace) -> dict[str, Any]:
 
 def _read(args: argparse.Namespace) -> dict[str, Any]:
     from tilth.cli import evaluating
-    from tilth.cli.joining import trained_on
+    from tilth.cli.joining import trained_together
     from tilth.evaluate.results import by_run, read_results, summarise
     from tilth.evaluate.score import Scores
 
@@ -256,7 +248,7 @@ def _read(args: argparse.Namespace) -> dict[str, Any]:
     before = args.against or (args.results[0] if len(args.results) == 2 else None)
     if before:
         old = read_results(before)
-        note = stored.get("trained") or trained_on(str((stored.get("models") or [""])[0]))
+        note = stored.get("trained") or trained_together([str(m) for m in stored.get("models") or ()])
         summary["against"] = _compare(before, old, results, note)
         if args.win:
             summary["win"] = evaluating.win(old, results, args.win)
@@ -272,7 +264,9 @@ def _summary_of(folder: str) -> dict[str, Any]:
 
 def _compare(before: str, old: list[Any], results: list[Any], note: dict[str, Any] | None) -> dict[str, Any]:
     """The paired difference over the problems that every run of both sides has."""
+    from tilth.cli.common import say
     from tilth.errors import InputError
+    from tilth.evaluate.arms import equal_tokens
     from tilth.evaluate.paired import compare
     from tilth.evaluate.results import by_run
 
@@ -286,10 +280,13 @@ def _compare(before: str, old: list[Any], results: list[Any], note: dict[str, An
     }  # fmt: skip
     other = _summary_of(before).get("trained")
     if note and other:
-        found["tokens"] = {
-            "now": note["tokens"], "before": other["tokens"],
-            "equal": abs(note["tokens"] - other["tokens"]) <= 0.05 * max(note["tokens"], other["tokens"]),
-        }  # fmt: skip
+        equal = equal_tokens([note["tokens"]], [other["tokens"]])
+        found["tokens"] = {"now": note["tokens"], "before": other["tokens"], "equal": equal}
+        if not equal:
+            say(
+                f"warning: unequal trainings, {note['tokens']:,} tokens now and {other['tokens']:,} in {before}; "
+                "train both with --set tokens=N"
+            )
     return found
 
 

@@ -6,7 +6,7 @@ whose rows were advised on, and records the result there. Measures nothing itsel
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,15 @@ def trained_on(spec: str) -> dict[str, Any] | None:
         return dict(orjson.loads(path.read_bytes()))
     except (OSError, ValueError):
         return None
+
+
+def trained_together(specs: Sequence[str]) -> dict[str, Any] | None:
+    """The note of models that are the runs of one arm: the first's, with each one's tokens; None without a note."""
+    notes = [note for note in map(trained_on, specs) if note is not None]
+    if not notes:
+        return None
+    each = [int(note["tokens"]) for note in notes]
+    return notes[0] if len(notes) == 1 else {**notes[0], "tokens": round(sum(each) / len(each)), "each_tokens": each}
 
 
 def run_of(data: str | Path) -> Path | None:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 HELP = "train a model on rows"
-EXAMPLE = "tilth train runs/kept --method sft --model nano --out models/mine --set max_steps=400"
+EXAMPLE = """tilth train runs/kept --method sft --model nano --out models/mine --set max_steps=400
+  tilth train real.jsonl mixed=runs/mix --seeds 0,1,2 --test test.jsonl --method sft --model nano --out models/arms"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,8 +16,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from tilth.cli.common import add_columns, add_json
 
     parser.add_argument(
-        "file", help="rows with prompt and completion (or messages, or chosen and rejected): a file, a folder or a run"
-    )
+        "file", nargs="+", metavar="FILE",
+        help="rows with prompt and completion (or messages, or chosen and rejected): a file, a folder or a run; "
+        "several (FILE or NAME=FILE) are arms, each trained alike and held against the first",
+    )  # fmt: skip
     parser.add_argument("--method", required=True, metavar="M", help="sft, dpo, ipo, kto, reward or prm")
     parser.add_argument(
         "--model",
@@ -28,6 +31,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--recipe-only", action="store_true",
         help="train nothing: write recipe.yaml and the rows into DIR, for trl or accelerate on another machine",
+    )  # fmt: skip
+    arms = parser.add_argument_group("arms")
+    arms.add_argument("--seeds", metavar="A,B,..", help="a training of each FILE for each seed, into DIR/NAME-SEED (0)")
+    arms.add_argument("--test", metavar="FILE", help="rows that all trained models are asked, for one table in DIR")
+    arms.add_argument("--check", metavar="NAME", help="of the answers: maths (default), exact, contains or a verifier")
+    arms.add_argument("--max-tokens", type=int, default=512, metavar="N", help="of an answer (512)")
+    arms.add_argument(
+        "--equal", choices=("tokens", "steps"), default="tokens",
+        help="tokens (default): every arm reads as many as the first, or as --set tokens=N says; steps: the same steps",
     )  # fmt: skip
     add_columns(parser)
     add_json(parser)
@@ -48,7 +60,13 @@ def run(args: argparse.Namespace) -> int:
     if engine.name == "plain":
         plain_config(args.method, settings)
     need_torch()
-    rows = list(read_rows(args.file, parse_map(args.map)))
+    if len(args.file) > 1 or args.seeds or args.test:
+        from tilth.cli.train_arms import run_arms
+
+        say(f"trainer: {engine.name} ({engine.why})")
+        return run_arms(args, settings)
+    (file,) = args.file
+    rows = list(read_rows(file, parse_map(args.map)))
     if args.recipe_only:
         return _recipe(args, rows, settings)
     say(f"trainer: {engine.name} ({engine.why})")
@@ -58,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"\rstep {step:,}  loss {loss:.3f} ", end="", file=sys.stderr, flush=True)
 
     done = train(rows, Path(args.out), method=args.method, base=args.model, settings=settings, tell=tell)
-    note_data(done.folder, args.file, method=args.method, rows=done.rows, tokens=done.tokens)
+    note_data(done.folder, file, method=args.method, rows=done.rows, tokens=done.tokens)
     if sys.stderr.isatty():
         say()
     result = {
