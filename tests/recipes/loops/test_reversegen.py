@@ -203,6 +203,21 @@ def test_what_a_held_out_seed_asks_is_not_learned(monkeypatch: pytest.MonkeyPatc
     assert held > 0 and learned and len(pool - learned) >= 16
 
 
+def test_the_replay_is_of_seeds_or_of_what_the_target_solved_or_of_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    learned = {}
+    for source in ("seeds", "solved", "both"):
+        found, fake = run(monkeypatch, "invented-policy", rounds=1, replay=10_000, replay_from=source)
+        new = {row["prompt"] for row in found.kept}
+        learned[source] = {
+            (row["prompt"], row["completion"]) for row in fake.seen["target-1"] if row["prompt"] not in new
+        }
+    world = open_world("invented-policy")
+    seeds = {row["prompt"] for row in world.problems(120, 1, **KNOBS[world.id])}
+    assert {prompt for prompt, _ in learned["seeds"]} <= seeds and learned["solved"] - learned["seeds"]
+    assert learned["both"] == learned["seeds"] | learned["solved"]
+    assert all(completion == world.solve(prompt) for prompt, completion in learned["both"])
+
+
 def test_repeats_are_dropped_before_the_target_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     found, _ = run(monkeypatch, "story-arithmetic", near=0.78, rounds=1)
     assert found.numbers.dropped["near:duplicate"] > 10
@@ -300,6 +315,7 @@ def test_without_world_judge_or_seeds_enough_there_is_one_clear_error(monkeypatc
         (seeds, {}, "role 'judge'"), (seeds[:3], {"world": "story-arithmetic", "held_out": 0.4}, "too few"),
         (seeds, {"world": "story-arithmetic", "pairing": "same"}, "same-prompt"),
         (seeds, {"world": "story-arithmetic", "rounds": 0}, "at least 1"),
+        (seeds, {"world": "story-arithmetic", "replay_from": "solve"}, "solved"),
     ):  # fmt: skip
         with pytest.raises(UsageError, match=hint):
             run_recipe(REVERSEGEN, rows, bound, **settings)

@@ -67,6 +67,8 @@ ENOUGH = 0.6
 """Ours, measured in `missing-skills`: beyond a failure rate of .6 to .85 the proposer asks ever fewer kinds of things."""
 BATCH = 8
 """ReverseGen, released code: preferences a DPO step (and one pass over them)."""
+REPLAYS = ("seeds", "solved", "both")
+HELD_OUT = "decontaminate:held-out"
 HONEST_DRAWS = 5
 """Ours: sampled answers to a held-out question; their share of ``sure`` is the confidence, the commonest letter's the votes."""
 
@@ -114,6 +116,7 @@ async def reversegen(
     tail: float = 1.0,
     held_out: float = 0.2,
     replay: int = 500,
+    replay_from: str = "seeds",
     gate: str = "not-worse",
     warm_up_training: dict | None = None,  # type: ignore[type-arg]
     preference_training: dict | None = None,  # type: ignore[type-arg]
@@ -122,7 +125,7 @@ async def reversegen(
     """Train a proposer to write what a target fails at, and the target on that."""
     numbers = largest_number([str(row["prompt"]) for row in rows]) if world and not beyond else None
     how = grader(task, world, policy, numbers, none_option)
-    _checked(ctx, pairing, world, min(rounds, explore, samples, shots, epochs))
+    _checked(ctx, pairing, replay_from, world, min(rounds, explore, samples, shots, epochs))
     work, held = split(rows, held_out, ctx)
     lists = warm_up(work, ctx.rng("warm-up"), shots)
     if not lists:
@@ -144,7 +147,7 @@ async def reversegen(
         )  # fmt: skip
 
     monitor, kept, solved = Monitor(valid=valid, loss=tail), [], []
-    taken = {normalised(str(row["prompt"])): "decontaminate:held-out" for row in held}
+    taken = {normalised(str(row["prompt"])): HELD_OUT for row in held}
     before = ctx.model("proposer")
     for turn in range(1, rounds + 1):
         lists_, found = await look(str(turn), explore)
@@ -163,7 +166,7 @@ async def reversegen(
         rows_ = [made[id(p)] for p in unseen(ctx, failing, made, taken)]
         rows_ = at_most(ctx, rows_, quota, key=lambda r: r.get("skill")) if quota else rows_
         kept += rows_
-        solved += [p for p in good if not p.failing]
+        solved += [p for p in good if not p.failing and taken.get(normalised(p.text)) != HELD_OUT]
         for row in rows_:
             yield row
         await ctx.round()
@@ -183,7 +186,7 @@ async def reversegen(
     fresh = (await look("fresh", max(1, explore // 2)))[1]
     report(ctx, rounds + 1, {f"fresh {k}": v for k, v in figures_of(fresh).items()})
     earlier, first = ctx.model("target"), await held_out_figures(ctx, "held out before", task, held, how, answer_tokens)
-    lessons = [dict(row) for row in kept] + known(ctx, work, task, solved, replay)
+    lessons = [dict(row) for row in kept] + known(ctx, work, task, solved, replay, replay_from)
     await train(ctx, "target-1", "target", "sft", lessons, settings=target_training)
     then = await held_out_figures(ctx, "held out after", task, held, how, answer_tokens)
     decided = decide(first[0], then[0], gate)
@@ -233,12 +236,21 @@ def row_of(ctx: Context, proposal: Proposal, task: str, turn: int) -> Candidate:
     return ctx.make(columns, of=parents, by=proposal.replies, verdicts=proposal.verdicts, round=turn)
 
 
-def known(ctx: Context, work: Sequence[Row], task: str, solved: Sequence[Proposal], most: int) -> list[dict[str, Any]]:
-    """What the target should not forget: for honesty questions it was sure of, else seeds with a completion."""
+def known(
+    ctx: Context, work: Sequence[Row], task: str, solved: Sequence[Proposal], most: int, source: str
+) -> list[dict[str, Any]]:
+    """What the target should not forget: seeds with a completion, valid proposals it got right, or both.
+
+    For honesty always the latter, questions it was sure of: seeds do not say whether it is.
+    """
     if task == "honesty":
         found = [(p.question, honest(p.reference, True)) for p in solved if p.reference]
     else:
-        found = [(row["prompt"], str(row["completion"])) for row in work if row.get("completion")]
+        found = [
+            (row["prompt"], str(row["completion"])) for row in work if row.get("completion") and source != "solved"
+        ]
+        found += [(p.question, p.reference) for p in solved if p.reference and source != "seeds"]
+    found = list(dict(found).items())
     chosen = ctx.rng("replay").sample(found, min(most, len(found)))
     return [{"prompt": asked(ctx, {"prompt": prompt}), "completion": completion} for prompt, completion in chosen]
 
@@ -272,11 +284,10 @@ async def held_out_figures(
     }  # fmt: skip
 
 
-def _checked(ctx: Context, pairing: str, world: str | None, least: int) -> None:
-    if pairing not in PAIRINGS:
-        raise UsageError(
-            f"no pairing is called '{pairing}'", where="--set pairing", todo=did_you_mean(pairing, PAIRINGS)
-        )
+def _checked(ctx: Context, pairing: str, replay_from: str, world: str | None, least: int) -> None:
+    for name, said, choices in (("pairing", pairing, PAIRINGS), ("replay_from", replay_from, REPLAYS)):
+        if said not in choices:
+            raise UsageError(f"no {name} is called '{said}'", where=f"--set {name}", todo=did_you_mean(said, choices))
     if least < 1:
         raise UsageError("rounds, explore, samples, shots and epochs are at least 1", where="--set")
     for role in () if world else ("judge", "solver"):
