@@ -77,7 +77,7 @@ def _facts(recipe: Any, *, full: bool = False) -> dict[str, Any]:
     facts = {
         "id": recipe.id, "family": recipe.family, "summary": recipe.summary, "cites": list(recipe.cites),
         "takes": list(recipe.takes), "makes": list(recipe.makes), "roles": list(recipe.roles),
-        "optional_roles": list(recipe.optional_roles), "pool": recipe.pool, "topic": recipe.topic,
+        "optional_roles": list(recipe.optional_roles), "trains": list(recipe.trains), "pool": recipe.pool, "topic": recipe.topic,
         "level": recipe.level,
     }  # fmt: skip
     if full:
@@ -117,7 +117,9 @@ def _page(recipe: Any) -> str:
     facts = _facts(recipe, full=True)
     lines = [f"{facts['id']} ({facts['family']})", "", facts["about"], ""]
     lines += [f"takes     {' '.join(facts['takes']) or 'any row'}", f"makes     {' '.join(facts['makes'])}"]
-    roles = facts["roles"] + [f"{r} (optional)" for r in facts["optional_roles"]]
+    trained = {word.partition("?")[0] for word in facts["trains"]}
+    roles = [f"{r} (trained: its weights must be here)" if r in trained else r for r in facts["roles"]]
+    roles += [f"{r} (optional)" for r in facts["optional_roles"]]
     lines += [
         f"roles     {', '.join(roles)}",
         f"seeds     {'all together: a pool that grows in rounds' if facts['pool'] else 'one by one'}",

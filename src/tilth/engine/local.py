@@ -24,7 +24,7 @@ from tilth.errors import TilthError
 from tilth.journal.budget import Budget, Limits
 from tilth.journal.store import Journal
 from tilth.journal.waiting import WaitingList
-from tilth.models.base import Model
+from tilth.models.base import Model, need_weights
 from tilth.recipes.recipe import Recipe
 from tilth.rows.folder import RunFolder
 from tilth.rows.row import digest
@@ -118,7 +118,11 @@ def run_plan(
 
 
 def open_models(plan: Plan, recipe: Recipe) -> dict[str, Model]:
-    """Open the models that a plan binds to a recipe's roles; equal SPECs share one model."""
+    """Open the models that a plan binds to a recipe's roles; equal SPECs share one model.
+
+    Raises:
+        UsageError: there is no such model, or one that the recipe trains has no weights here.
+    """
     from tilth.models.spec import open_bound
 
     roles = [*recipe.roles, *(r for r in recipe.optional_roles if r in plan.models)]
@@ -130,6 +134,9 @@ def open_models(plan: Plan, recipe: Recipe) -> dict[str, Model]:
         if name not in by_spec:
             by_spec[name] = open_bound(spec, map=plan.map, concurrency=plan.concurrency)
         found[role] = by_spec[name]
+    for role in recipe.trained_roles(plan.set):
+        if role in found:
+            need_weights(found[role], role)
     return found
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
+
+from tilth.errors import UsageError
 
 Message = Mapping[str, Any]
 
@@ -129,6 +132,21 @@ class Waiting(BaseException):
 
     Not an `Exception`, so that a recipe's own handlers leave it alone.
     """
+
+
+def need_weights(model: Model, role: str) -> Path:
+    """The folder that holds the weights of a model which is to be trained.
+
+    Raises:
+        UsageError: it has none here.
+    """
+    folder = getattr(model, "folder", None)
+    if folder is None:
+        raise UsageError(
+            f"the role '{role}' is trained, and {model.name} has no weights here",
+            todo=f"bind a model folder: --role {role}=nano, nano:student, nano:FOLDER or hf:FOLDER",
+        )
+    return Path(folder)
 
 
 def as_messages(prompt: str | Sequence[Message], system: str | None = None) -> tuple[Message, ...]:

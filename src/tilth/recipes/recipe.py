@@ -235,6 +235,8 @@ class Recipe:
             rates or nobody does, 6 when an environment with the truth does.
         act: ``wrote`` when the text is the model's own, ``rewrote`` when it is the seed's in other words, ``rated``
             when models only chose among texts.
+        trains: roles whose model the method trains, so that it must have its weights here; ``role?setting`` only where
+            that setting is on.
     """
 
     id: str
@@ -251,6 +253,7 @@ class Recipe:
     act: str = "wrote"
     level: int = 5
     params: Mapping[str, Param] = field(default_factory=dict)
+    trains: tuple[str, ...] = ()
 
     @property
     def summary(self) -> str:
@@ -271,6 +274,12 @@ class Recipe:
                 )
         return {name: self.params[name].check(value) for name, value in given.items()}
 
+    def trained_roles(self, given: Mapping[str, Any]) -> list[str]:
+        """The roles that a run with the settings `given` trains."""
+        on = {name: param.default for name, param in self.params.items()} | dict(given)
+        parts = [word.partition("?") for word in self.trains]
+        return [role for role, _, setting in parts if not setting or on[setting]]
+
     def missing_column(self, columns: Mapping[str, Any]) -> str | None:
         """The first needed column that a seed lacks, or None."""
         return next((need for need in self.takes if not any(c in columns for c in need.split("|"))), None)
@@ -290,6 +299,7 @@ def recipe(
     topic: bool = False,
     act: str = "wrote",
     level: int = 5,
+    trains: Sequence[str] = (),
 ) -> Callable[[Callable[..., AsyncIterator[Any]]], Recipe]:
     """Make a recipe of an async generator function; its keyword-only arguments become settings (see `Recipe`)."""
 
@@ -308,7 +318,7 @@ def recipe(
         }
         return Recipe(
             id, family, fn, tuple(cites), tuple(takes), tuple(makes), tuple(roles), pool, tuple(prompts), topic,
-            tuple(optional_roles), act, level, params,
+            tuple(optional_roles), act, level, params, tuple(trains),
         )  # fmt: skip
 
     return decorate

@@ -16,6 +16,7 @@ from tilth.engine.local import run_plan
 from tilth.engine.plan import Plan
 from tilth.engine.replay import replay
 from tilth.errors import UsageError
+from tilth.models.testserver import running
 from tilth.recipes.loops.loop import Monitor, Stop, gate
 from tilth.worlds.arithmetic import STORY
 
@@ -111,6 +112,44 @@ def test_a_model_without_weights_here_cannot_be_the_target(seeds: Path, tmp_path
     assert isinstance(result.error, UsageError)
     assert "has no weights here" in str(result.error)
     assert result.exit_code == 2
+
+
+LOOPS = ("star", "rest", "rest-em", "spin", "lmsi", "self-rewarding", "rlaif", "iterated-backtranslation",
+         "weak-to-strong", "reversegen")  # fmt: skip
+
+
+@pytest.mark.parametrize("recipe", LOOPS)
+def test_a_role_to_be_trained_that_has_no_weights_here_is_refused_before_the_first_request(
+    recipe: str, seeds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tilth.cli.main import main
+    from tilth.recipes.registry import load_recipe
+
+    for role in load_recipe(recipe).trained_roles({}):
+        with running() as server:
+            out = tmp_path / role
+            words = ["run", recipe, "--seeds", str(seeds), "--model", "nano", "--role", f"{role}={server.url}#m"]
+            assert main([*words, "--out", str(out)]) == 2
+            assert server.tally.requests == 0 and not out.exists()
+        assert f"the role '{role}' is trained, and m has no weights here" in capsys.readouterr().err
+
+
+def test_every_recipe_that_trains_the_player_of_a_role_says_so() -> None:
+    import inspect
+
+    from tilth.recipes.registry import RECIPES, load_recipe
+
+    loops = [load_recipe(id) for id in RECIPES.builtin if load_recipe(id).family == "loops"]
+    calls = [r.id for r in loops if "await train(" in inspect.getsource(r.fn)]
+    assert sorted(calls) == sorted(LOOPS) == sorted(r.id for r in loops if r.trains)
+
+
+def test_a_weak_model_that_is_taken_as_it_is_may_be_anywhere() -> None:
+    from tilth.recipes.registry import load_recipe
+
+    recipe = load_recipe("weak-to-strong")
+    assert recipe.trained_roles({}) == ["strong", "weak"]
+    assert recipe.trained_roles({"train_weak": False}) == ["strong"]
 
 
 def test_the_gate_takes_back_what_is_surely_worse_and_by_higher_what_is_not_better() -> None:

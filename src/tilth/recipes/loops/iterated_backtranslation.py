@@ -53,6 +53,7 @@ CURATE = ("score", "roundtrip")
     takes=("text|completion",),
     makes=("prompt", "completion", "source", "score"),
     roles=("backward", "target"),
+    trains=("backward", "target"),
     pool=True,
     prompts=(ASK, INSTRUCT, SCORE),
 )

@@ -44,6 +44,7 @@ EXAMPLE = Prompt("example", "{problem}\n{answer}\n\n")
     takes=("prompt",),
     makes=("prompt", "completion", "format", "majority", "confidence"),
     roles=("target",),
+    trains=("target",),
     pool=True,
     prompts=(ASK, DIRECT, EXAMPLE),
 )

@@ -13,7 +13,7 @@ from typing import Any
 
 from tilth.errors import UsageError, did_you_mean
 from tilth.evaluate.paired import Paired, compare
-from tilth.models.base import Model, Reply
+from tilth.models.base import Model, Reply, need_weights
 from tilth.recipes.recipe import Context
 from tilth.rows.row import Row, content_hash, digest
 from tilth.rows.verdict import PASS, Verdict
@@ -32,13 +32,8 @@ def start_of(model: Model, role: str = "target") -> str:
     """
     from tilth.models.nano import SHIPPED, STUDENT
 
-    folder = getattr(model, "folder", None)
-    if folder is None:
-        raise UsageError(
-            f"this loop trains the role '{role}', and {model.name} has no weights here",
-            todo=f"bind a model folder: --role {role}=nano, nano:student, nano:FOLDER or hf:FOLDER",
-        )
-    return {SHIPPED: "nano", STUDENT: "nano:student"}.get(Path(folder), str(folder))
+    folder = need_weights(model, role)
+    return {SHIPPED: "nano", STUDENT: "nano:student"}.get(folder, str(folder))
 
 
 async def train(

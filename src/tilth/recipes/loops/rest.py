@@ -53,6 +53,7 @@ Answer:
     takes=("prompt",),
     makes=("prompt", "completion", "reward"),
     roles=("target",),
+    trains=("target",),
     optional_roles=("reward",),
     pool=True,
     prompts=(ASK, RATE),

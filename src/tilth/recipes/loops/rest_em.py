@@ -37,6 +37,7 @@ TEMPERATURE, TOP_K = 0.7, 40
     takes=("prompt",),
     makes=("prompt", "completion", "answer", "rank", "sampled", "right"),
     roles=("target",),
+    trains=("target",),
     pool=True,
     level=6,
     prompts=(ASK,),

@@ -35,6 +35,7 @@ BETA = 0.1
     takes=("prompt",),
     makes=("prompt", "completion|chosen", "rejected", "margin"),
     roles=("target", "judge"),
+    trains=("target",),
     optional_roles=("critic",),
     pool=True,
     prompts=(ASK, CRITICISE, REVISE, CHOOSE, THINK, EXAMPLE, COMPARE, LETTER, REASON),

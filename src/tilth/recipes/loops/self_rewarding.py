@@ -76,6 +76,7 @@ MARK = Prompt("mark", "Score: {score}")
     takes=("prompt",),
     makes=("prompt", "chosen", "rejected", "margin", "scores"),
     roles=("target",),
+    trains=("target",),
     pool=True,
     prompts=(ASK, JUDGE, NEW, MARK),
 )

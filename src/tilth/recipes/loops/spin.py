@@ -39,6 +39,7 @@ MARGIN_ROWS = 64
     takes=("prompt", "completion"),
     makes=("prompt", "chosen", "rejected"),
     roles=("target",),
+    trains=("target",),
     pool=True,
     prompts=(ASK,),
 )

@@ -57,6 +57,7 @@ def speaks_of_hint(text: str) -> bool:
     takes=("prompt", "answer"),
     makes=("prompt", "completion", "answer", "source"),
     roles=("target",),
+    trains=("target",),
     pool=True,
     level=6,
     prompts=(ASK, HINT),

@@ -42,6 +42,7 @@ CLASSES = 8
     takes=("prompt", "answer"),
     makes=("prompt", "completion", "weak_answer", "belief"),
     roles=("weak", "strong"),
+    trains=("strong", "weak?train_weak"),
     pool=True,
     prompts=(ASK,),
 )

@@ -83,6 +83,7 @@ HONEST_DRAWS = 5
     takes=("prompt",),
     makes=("prompt", "completion", "task", "round", "entropy"),
     roles=("proposer", "target"),
+    trains=("proposer", "target"),
     optional_roles=("judge", "solver"),
     pool=True,
     prompts=(ASK, VALID, SOLVE, SAFE, JUDGE),
