@@ -12,7 +12,7 @@ import pytest
 from tilth.engine.local import run_plan
 from tilth.engine.plan import Plan
 from tilth.errors import UsageError
-from tilth.recipes.experiments.common import numbers, one_too_many, problems, right, seeds_of, with_errors
+from tilth.recipes.experiments.common import adds_instead, numbers, one_too_many, problems, right, seeds_of, with_errors
 from tilth.recipes.experiments.guarded_labels import SAFE, UNSAFE, asked, judged, labelled
 from tilth.recipes.experiments.half_correct import FORM
 from tilth.recipes.experiments.model_collapse import WAYS, next_rows
@@ -41,6 +41,16 @@ def test_an_error_that_wrong_rows_share_makes_every_difference_one_too_large() -
     for new in made:
         for a, symbol, b, result in re.findall(r"(\d+) ([-+]) (\d+) = (\d+)", new["completion"]):
             assert int(result) == (int(a) - int(b) + 1 if symbol == "-" else int(a) + int(b))
+
+
+def test_the_opposite_of_a_difference_is_a_sum() -> None:
+    rows = problems(100, 3, "p")
+    for row, new in zip(rows, with_errors(rows, 1.0, Random(0), adds_instead), strict=True):
+        assert right(new["completion"], row).outcome == FAIL and FORM.fullmatch(new["completion"])
+        worked = re.findall(r"(\d+) ([-+]) (\d+) = (\d+)", new["completion"])
+        assert all(symbol == "+" and int(result) == int(a) + int(b) for a, symbol, b, result in worked)
+    with pytest.raises(ValueError, match="not a problem"):
+        adds_instead("How do you do?", Random(0))
 
 
 def test_swapped_and_kept_pairs_follow_the_filter_arithmetic() -> None:

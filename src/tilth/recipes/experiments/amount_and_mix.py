@@ -4,7 +4,8 @@
 and nominal features stands in each result row (`tilth.theory.break_even_noise`): beyond it, the rows should hurt. The theory is
 of a linear classifier of two classes on Gaussian features, and this is a language model whose wrong answers differ from each
 other, so only sign and order can be compared. `errors` says how they differ: ``varied`` wrong rows have one of many slips;
-``shared`` ones have all the same (every difference is one too large), which is what a wrong label of two classes is.
+``shared`` ones have all the same (every difference is one too large); ``opposite`` ones add where the story takes away, which
+is the nearest to a wrong label of two classes.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from tilth.errors import UsageError, did_you_mean
 from tilth.recipes.experiments.common import (
     SETTINGS,
     Arm,
+    adds_instead,
     compare_arms,
     key_of,
     numbers,
@@ -31,11 +33,11 @@ from tilth.theory.search import break_even_noise
 from tilth.worlds.arithmetic import STORY
 
 AMOUNTS = "100,300,900"
-NOISES = (0.0, 0.3, 0.6, 0.8)
+PERCENT_WRONG = "0,30,60,80"
 FEATURES, SIGNAL = 50, 1.0
 """Nominal dimension and class mean of the theory. The break-even moves with them (100 real rows, 300 more, p of 10 to 1,000,
 mu of .5 to 2, gamma of .01 to 10: .04 to .39), so a sign is the theory's own only at noises well outside that range."""
-ERRORS = {"varied": STORY.corrupt, "shared": one_too_many}
+ERRORS = {"varied": STORY.corrupt, "shared": one_too_many, "opposite": adds_instead}
 
 
 @recipe(
@@ -50,12 +52,12 @@ ERRORS = {"varied": STORY.corrupt, "shared": one_too_many}
 )
 async def amount_and_mix(
     rows: list[Row], ctx: Context, *, seeds: int = 5, real: int = 100, test: int = 300, steps: int = 600,
-    amounts: str = AMOUNTS, errors: str = "varied",
+    amounts: str = AMOUNTS, wrong: str = PERCENT_WRONG, errors: str = "varied",
 ) -> AsyncIterator[Candidate]:  # fmt: skip
     """Real only, then real with 100, 300 and 900 synthetic rows at errors of 0 to 80 %."""
     if errors not in ERRORS:
         raise UsageError(f"no errors are called '{errors}'", where="--set errors", todo=did_you_mean(errors, ERRORS))
-    sizes = numbers(amounts, "amounts")
+    sizes, noises = numbers(amounts, "amounts"), [percent / 100 for percent in numbers(wrong, "wrong", least=0)]
     own = problems(real, key_of("real", ctx.seed), "real")
     pool, held_out = (
         problems(max(sizes), key_of("asked", ctx.seed), "asked"),
@@ -63,7 +65,7 @@ async def amount_and_mix(
     )
     limits = break_even_noise(n=real, m=np.array(sizes), p=FEATURES, mu=SIGNAL)
     arms = [Arm("real only", own, {"synthetic": 0, "epsilon": 0.0, "errors": errors, "break_even": None})]
-    for noise in NOISES:
+    for noise in noises:
         made = with_errors(pool, noise, ctx.rng("errors", str(noise)), ERRORS[errors])
         for amount, limit in zip(sizes, limits, strict=True):
             facts = {"synthetic": amount, "epsilon": noise, "errors": errors, "break_even": round(float(limit), 4)}

@@ -130,7 +130,17 @@ def result(ctx: Context, arm: str, seed: int, scores: Sequence[float], **facts: 
 
 
 def one_too_many(prompt: str, rng: Random) -> str:
-    """The rationale of who takes every difference for one more than it is: an error that wrong rows share.
+    """The rationale of who takes every difference for one more than it is: an error that all wrong rows share."""
+    return _reworked(prompt, lambda step: Step(step.symbol, step.a, step.b, step.result + (step.symbol == "-")))
+
+
+def adds_instead(prompt: str, rng: Random) -> str:
+    """The rationale of who adds where the story takes away: the opposite of the right one."""
+    return _reworked(prompt, lambda step: Step("+", step.a, step.b, step.a + step.b) if step.symbol == "-" else step)
+
+
+def _reworked(prompt: str, rule: Callable[[Step], Step]) -> str:
+    """The rationale in which each step is what `rule` makes of it and later steps go on from there.
 
     Raises:
         ValueError: the prompt holds no story.
@@ -144,7 +154,7 @@ def one_too_many(prompt: str, rng: Random) -> str:
         if isinstance(tree, Num):
             return tree.value
         a, b = value(tree.left), value(tree.right)
-        worked.append(Step(tree.symbol, a, b, apply(tree.symbol, a, b) + (tree.symbol == "-")))
+        worked.append(rule(Step(tree.symbol, a, b, apply(tree.symbol, a, b))))
         return worked[-1].result
 
     answer = value(story.tree)
@@ -167,13 +177,13 @@ def key_of(*parts: Any) -> int:
     return int(digest(*[str(p) for p in parts])[:8], 16)
 
 
-def numbers(text: str | int, name: str) -> list[int]:
-    """The whole numbers, 1 or more each, of a comma-separated setting.
+def numbers(text: str | int, name: str, least: int = 1) -> list[int]:
+    """The whole numbers of a comma-separated setting, `least` or more each.
 
     Raises:
         UsageError: there is none, or another thing among them.
     """
     parts = [part.strip() for part in str(text).split(",") if part.strip()]
-    if not parts or not all(part.isdecimal() and int(part) for part in parts):
+    if not parts or not all(part.isdecimal() and int(part) >= least for part in parts):
         raise UsageError(f"{name} is '{text}'", where=f"--set {name}", todo="give numbers such as 60,300")
     return [int(part) for part in parts]
