@@ -36,6 +36,7 @@ from tilth.engine.local import run_plan
 from tilth.engine.plan import Plan
 from tilth.evaluate import compare
 from tilth.models.nano import Nano
+from tilth.rows.folder import RunFolder
 from tilth.theory.intervals import Interval
 from tilth.train.engine import train
 
@@ -82,7 +83,7 @@ def one(task: Task, seed: int, settings: Mapping[str, Any], test: Rows, folder: 
             set={"world": task.world, **settings, **more},
         )  # fmt: skip
         for made in fork.glob("artefacts/proposer-0-*") if fork else ():
-            shutil.copytree(made, folder / name / "artefacts" / made.name)
+            shutil.copytree(made, RunFolder(folder / name).create().path / "artefacts" / made.name)
         done = run_plan(plan, folder / name, fork=fork, quiet=True)
         if done.exit_code:
             raise SystemExit(str(done.error))

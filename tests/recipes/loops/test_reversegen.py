@@ -73,8 +73,10 @@ def target(world: Any, gap: set[str], name: str = "target", sure: bool = False) 
 class Trainer:
     """Stands in for training: what a table of skills would learn from the rows."""
 
-    def __init__(self, world: Any, *, worse: bool = False, ruin: bool = False, blind: bool = False) -> None:
-        self.world, self.worse, self.ruin, self.blind = world, worse, ruin, blind
+    def __init__(
+        self, world: Any, *, worse: bool = False, ruin: bool = False, blind: bool = False, stuck: bool = False
+    ) -> None:
+        self.world, self.worse, self.ruin, self.blind, self.stuck = world, worse, ruin, blind, stuck
         self.weights: dict[str, float] = {}
         self.seen: dict[str, list[dict[str, Any]]] = {}
 
@@ -95,6 +97,8 @@ class Trainer:
             if self.blind:
                 good = bad
             self.weights = {s: w * ((1 + good[s]) / (1 + bad[s])) ** 0.3 for s, w in self.weights.items()}
+        if self.stuck and method == "dpo":
+            return ctx.play(role, FunctionModel(lambda r, d: str(rows[0]["chosen"]), "proposer?stuck"))
         return ctx.play(role, proposer(self.world, self.weights, name, 0.95 if self.ruin and method == "dpo" else 0.05))
 
 
@@ -160,6 +164,16 @@ def test_a_proposer_that_collapses_is_taken_back_with_its_round(monkeypatch: pyt
     assert notes["round 2: collapse validity"] == 1 and "proposer-2" not in fake.seen
     assert {r["round"] for r in found.kept} == {1} and found.numbers.dropped["collapse:validity"] > 0
     assert notes["round 4: fresh valid"] > 0.9
+
+
+@pytest.mark.parametrize("near", [0.0, 0.78])
+def test_a_proposer_that_says_one_thing_only_is_taken_back_with_its_round(
+    monkeypatch: pytest.MonkeyPatch, near: float
+) -> None:
+    found, fake = run(monkeypatch, "story-arithmetic", trainer={"stuck": True}, near=near)
+    notes = found.numbers.notes
+    assert notes["round 2: collapse repetition"] == 1 and "proposer-2" not in fake.seen
+    assert {r["round"] for r in found.kept} == {1} and notes["round 4: fresh distinct"] > 0.2
 
 
 def test_losing_the_rare_words_of_the_first_round_counts_as_collapse_when_asked_for(

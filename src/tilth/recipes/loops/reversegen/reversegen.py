@@ -156,6 +156,7 @@ async def reversegen(
         made = {id(p): row_of(ctx, p, task, turn) for p in found}
         good = [p for p in found if p.failing is not None and not p.dropped]
         alarm = monitor.alarm([p.text for p in good], figures["valid"]) if good else "nothing"
+        alarm = "repetition" if figures["distinct"] < monitor.distinct else alarm
         report(ctx, turn, figures | ({f"collapse {alarm}": 1} if alarm else {}))
         failing = [p for p in good if p.failing]
         for p in found:
