@@ -32,7 +32,10 @@ STEPS = [
     {"prompt": r["prompt"], "completions": [r["completion"].split("\n")[0], "#### 0"], "labels": [True, False]}
     for r in ROWS
 ]
-DATA = {"sft": ROWS, "dpo": PAIRS, "ipo": PAIRS, "kto": PAIRS, "reward": PAIRS, "prm": STEPS}
+BELIEFS = [{"prompt": r["prompt"], "completions": [r["completion"], "#### 0"], "labels": [0.75, 0.25]} for r in ROWS]
+DATA = {
+    "sft": ROWS, "dpo": PAIRS, "ipo": PAIRS, "kto": PAIRS, "reward": PAIRS, "prm": STEPS, "confidence": BELIEFS,
+}  # fmt: skip
 SHORT: dict[str, Any] = {"trainer": "trl", "max_steps": 2, "batch": 4, "lr": 1e-4}
 
 
@@ -49,6 +52,7 @@ def weights(folder: Path) -> bytes:
         ("kto", "CausalLM"),
         ("reward", "SequenceClassification"),
         ("prm", "TokenClassification"),
+        ("confidence", "CausalLM"),
     ],
 )
 def test_every_method_writes_a_folder_that_transformers_opens_and_a_recipe_that_trl_reads(
@@ -150,7 +154,9 @@ def test_a_reward_model_with_an_adapter_keeps_its_trained_head(tmp_path: Path) -
     assert torch.allclose(merged, beside, atol=1e-4)
 
 
-@pytest.mark.parametrize(("method", "lora"), [("sft", False), ("dpo", True), ("reward", True), ("prm", True)])
+@pytest.mark.parametrize(
+    ("method", "lora"), [("sft", False), ("dpo", True), ("reward", True), ("prm", True), ("confidence", True)]
+)
 def test_models_of_other_families_train_by_the_same_call(method: str, lora: bool, gpt: Path, tmp_path: Path) -> None:
     from tilth.train import reward_scores, step_scores
 
@@ -184,6 +190,7 @@ def test_a_folder_that_is_no_whole_model_is_one_clear_error(tmp_path: Path) -> N
         ("sft", {"lora_alfa": 8}, "did you mean 'lora_alpha'"),
         ("sft", {"target_module": "q_proj"}, "did you mean 'target_modules'"),
         ("prm", {"step_seperator": " "}, "did you mean 'step_separator'"),
+        ("confidence", {"aux_coeficient": 0.5}, "did you mean 'aux_coefficient'"),
         ("sft", {"output_dir": "x"}, "no setting 'output_dir'"),
         ("sft", {"max_steps": "many"}, "invalid int value: 'many'"),
         ("sft", {"max_steps": 2.5}, "invalid int value: '2.5'"),
@@ -348,13 +355,13 @@ def test_a_killed_command_goes_on_where_it_was(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("method", ["sft", "dpo", "kto", "reward", "prm"])
+@pytest.mark.parametrize("method", ["sft", "dpo", "kto", "reward", "prm", "confidence"])
 def test_the_recipe_runs_unchanged_under_the_command_of_trl(method: str, tmp_path: Path) -> None:
     folder = train(DATA[method], tmp_path / "m", method=method, settings=SHORT).folder
     tools = Path(sys.executable).parent
     start = (
-        [str(tools / "accelerate"), "launch", "--cpu", "-m", "tilth.train.steps"]
-        if method == "prm"
+        [str(tools / "accelerate"), "launch", "--cpu", "-m", f"tilth.train.{'steps' if method == 'prm' else 'beliefs'}"]
+        if method in ("prm", "confidence")
         else [str(tools / "trl"), method]
     )
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="rows with prompt and completion (or messages, or chosen and rejected): a file, a folder or a run; "
         "several (FILE or NAME=FILE) are arms, each trained alike and held against the first",
     )  # fmt: skip
-    parser.add_argument("--method", required=True, metavar="M", help="sft, dpo, ipo, kto, reward or prm")
+    parser.add_argument("--method", required=True, metavar="M", help="sft, dpo, ipo, kto, reward, prm or confidence")
     parser.add_argument(
         "--model",
         required=True,

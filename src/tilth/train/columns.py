@@ -119,12 +119,43 @@ def all_steps(rows: Sequence[Row]) -> list[tuple[str, list[str], list[int]]]:
     return found
 
 
+def beliefs_of(row: Mapping[str, Any], index: int) -> tuple[str, list[str], list[float]]:
+    """Prompt, possible answers and beliefs of a row.
+
+    Raises:
+        InputError: a column is missing or the beliefs are no distribution.
+    """
+    prompt, answers, beliefs = prompt_text(row) or "", row.get("completions"), row.get("labels")
+    good = prompt and isinstance(answers, list) and isinstance(beliefs, list) and len(answers) == len(beliefs) >= 2
+    if not good or min(beliefs) < 0 or abs(sum(beliefs) - 1) > 1e-3:  # type: ignore[arg-type]
+        raise InputError(
+            "confidence needs prompt, completions (possible answers) and labels (beliefs that sum to 1)",
+            where=f"row {index + 1}",
+            todo="see weak-to-strong in the documentation",
+        )
+    return prompt, [str(a) for a in answers or ()], [float(b) for b in beliefs or ()]
+
+
+def all_beliefs(rows: Sequence[Row]) -> list[tuple[str, list[str], list[float]]]:
+    """`beliefs_of` every row.
+
+    Raises:
+        InputError: a row lacks a column, or rows have different numbers of possible answers.
+    """
+    found = [beliefs_of(row, i) for i, row in enumerate(rows)]
+    if len({len(answers) for _, answers, _ in found}) > 1:
+        raise InputError(
+            "the rows do not all have the same number of possible answers", todo="train on rows of one kind at a time"
+        )
+    return found
+
+
 def for_trl(rows: Sequence[Row], method: str, chat: bool) -> list[dict[str, Any]]:
     """Rows with exactly the columns that TRL's trainer of a method reads.
 
     Args:
         rows: as read.
-        method: sft, dpo, ipo, kto, reward or prm.
+        method: one of `tilth.train.config.METHODS`.
         chat: whether the tokenizer has a chat template: then texts become turns, so that the model is trained on what it
             will be asked in.
 
@@ -142,6 +173,9 @@ def for_trl(rows: Sequence[Row], method: str, chat: bool) -> list[dict[str, Any]
 
     if method == "prm":
         return [{"prompt": p, "completions": steps, "labels": labels} for p, steps, labels in all_steps(rows)]
+    if method == "confidence":
+        parts = zip(rows, all_beliefs(rows), strict=True)
+        return [{"prompt": turns(r), "completions": [reply(a) for a in said], "labels": b} for r, (_, said, b) in parts]
     made: list[dict[str, Any]] = []
     for i, row in enumerate(rows):
         if method == "sft" and isinstance(row.get("text"), str) and prompt_text(row) is None:

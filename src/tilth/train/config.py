@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from tilth.errors import UsageError, did_you_mean
 
-METHODS = ("sft", "dpo", "ipo", "kto", "reward", "prm")
+METHODS = ("sft", "dpo", "ipo", "kto", "reward", "prm", "confidence")
 LOSS_OF = {"dpo": "sigmoid", "ipo": "ipo", "kto": "kto"}
 LENGTHS = ("max_steps", "steps", "num_train_epochs")
 """Settings that say how long a training is, as ``tokens`` does."""
@@ -152,6 +152,37 @@ class RewardConfig(SFTConfig):
     warmup_steps: int = 20
     weight_decay: float = 0.0
     center_rewards_coefficient: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ConfidenceConfig(SFTConfig):
+    """Weak-to-strong fine-tuning.
+
+    Args:
+        max_steps: optimiser steps.
+        learning_rate: peak.
+        warmup_steps: steps of linear warm-up.
+        weight_decay: decoupled.
+        aux_coefficient: weight of the student's own hardened answer once warmed up; 0 is plain cross-entropy on the
+            teacher's labels (Burns et al. 2023, section 4.3.2: up to 0.5 or 0.75).
+        aux_warmup: share of the training over which that weight rises in a straight line from 0 (the released code: 0.1,
+            with a jump at the end, which is left out here).
+    """
+
+    max_steps: int = 300
+    learning_rate: float = 1e-3
+    warmup_steps: int = 20
+    weight_decay: float = 0.0
+    aux_coefficient: float = 0.5
+    aux_warmup: float = 0.1
+
+    def __post_init__(self) -> None:
+        SFTConfig.__post_init__(self)
+        if not 0 <= self.aux_coefficient <= 1 or not 0 <= self.aux_warmup <= 1:
+            raise UsageError(
+                f"aux_coefficient is {self.aux_coefficient}, aux_warmup {self.aux_warmup}",
+                todo="give shares from 0 to 1",
+            )
 
 
 def check_budget(settings: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from tilth.models.nano import SHIPPED, STUDENT
 from tilth.models.nano_tokenizer import Tokenizer
 from tilth.train.base import LARGEST
 from tilth.train.columns import for_trl
-from tilth.train.config import LOSS_OF, PreferenceConfig, RewardConfig, SFTConfig, check_method
+from tilth.train.config import LOSS_OF, ConfidenceConfig, PreferenceConfig, RewardConfig, SFTConfig, check_method
 from tilth.train.recipe import RECIPE, plain_settings, write_recipe
 
 if TYPE_CHECKING:
@@ -121,6 +121,8 @@ def plain_config(method: str, settings: Mapping[str, Any]) -> SFTConfig:
     own = {k: v for k, v in settings.items() if k != "trainer"}
     if method in LOSS_OF:
         return PreferenceConfig.of({"loss_type": LOSS_OF[method], **own})
+    if method == "confidence":
+        return ConfidenceConfig.of(own)
     return RewardConfig.of(own) if method in ("reward", "prm") else SFTConfig.of(own)
 
 
@@ -143,9 +145,9 @@ def train(
     Args:
         rows: the columns of the method: ``prompt`` and ``completion`` or ``messages`` (sft); ``prompt``, ``chosen``,
             ``rejected`` (dpo, ipo, reward, kto); ``prompt``, ``completion``, ``label`` (kto); ``prompt``,
-            ``completions``, ``labels`` (prm).
+            ``completions``, ``labels`` (prm, confidence).
         out: the folder to write.
-        method: sft, dpo, ipo, kto, reward or prm.
+        method: sft, dpo, ipo, kto, reward, prm or confidence.
         base: nano, nano:student, nano:scratch, a folder (also as hf:PATH or nano:PATH), or hf:OWNER/NAME.
         settings: names of TRL's configs; the plain loop knows fewer. ``trainer`` chooses: auto, plain or trl. With
             ``tokens`` the training is as many steps as read that many tokens, padding apart.
@@ -191,6 +193,10 @@ def _plain(
 
         rewarded = reward if method == "reward" else steps
         return rewarded(rows, out, base=start, config=config, half=half, tell=tell)
+    if isinstance(config, ConfidenceConfig):
+        from tilth.train.confidence import confidence
+
+        return confidence(rows, out, base=start, config=config, half=half, tell=tell)
     from tilth.train.plain import sft
 
     return sft(rows, out, base=start, config=config, half=half, tell=tell)

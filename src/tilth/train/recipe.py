@@ -22,7 +22,7 @@ ALIASES = {
 """Short names, and the fields of PEFT's LoraConfig as TRL's command line calls them."""
 COMMANDS = {
     "sft": "trl sft", "dpo": "trl dpo", "ipo": "trl dpo", "kto": "trl kto", "reward": "trl reward",
-    "prm": "accelerate launch -m tilth.train.steps",
+    "prm": "accelerate launch -m tilth.train.steps", "confidence": "accelerate launch -m tilth.train.beliefs",
 }  # fmt: skip
 ON_CPU = "--use_cpu true --bf16 false --gradient_checkpointing false"
 
@@ -31,7 +31,7 @@ def plain_settings(method: str, config: SFTConfig) -> dict[str, Any]:
     """What a training by the plain loop is called in TRL's names: the same objective, optimiser and schedule.
 
     Args:
-        method: sft, dpo, ipo, kto, reward or prm.
+        method: one of `tilth.train.config.METHODS`.
         config: its settings; ``max_steps`` says how long it is.
     """
     told = {
@@ -74,7 +74,7 @@ def recipe_text(method: str, model: str, settings: Mapping[str, Any]) -> str:
     """The file's text.
 
     Args:
-        method: sft, dpo, ipo, kto, reward or prm.
+        method: one of `tilth.train.config.METHODS`.
         model: a name on the Hub, or an absolute path.
         settings: under TRL's names.
     """
@@ -86,8 +86,8 @@ def recipe_text(method: str, model: str, settings: Mapping[str, Any]) -> str:
         f"#   {command} --config {RECIPE}\n"
         "# on several GPUs `accelerate config` once, or "
         + (
-            f"accelerate launch --num_processes 8 -m tilth.train.steps --config {RECIPE}"
-            if method == "prm"
+            f"{command.replace('launch', 'launch --num_processes 8')} --config {RECIPE}"
+            if command.startswith("accelerate")
             else f"{command} --config {RECIPE} --num_processes 8"
         )
         + f"\n# without a GPU add: {ON_CPU}\n"

@@ -180,7 +180,7 @@ def _run(
         "losses": tenths(losses), "tokens": int(read + trainer._total_train_tokens), "budget": budget,
         "seconds": round(spent + time.process_time() - began, 2), "parameters": size, "fingerprint": mark, "base": name,
         "config": settings, "rows": len(columns), "method": method, "engine": "trl", "steps": trainer.state.global_step,
-        "cut": too_long(trainer.processing_class, columns, limit),
+        "cut": too_long(trainer.processing_class, columns, limit, method),
     }  # fmt: skip
     fresh = aside / "folder"
     shutil.rmtree(fresh, ignore_errors=True)
@@ -219,14 +219,16 @@ def last_checkpoint(folder: Path) -> Path | None:
     return None
 
 
-def too_long(tokenizer: Any, columns: Sequence[Mapping[str, Any]], limit: int | None) -> int:
+def too_long(tokenizer: Any, columns: Sequence[Mapping[str, Any]], limit: int | None, method: str) -> int:
     """How many rows have more tokens than TRL reads of them, or takes at all."""
     if limit is None:
         return 0
     count = 0
     for row in columns:
         answers = [row[name] for name in ("completion", "chosen", "rejected") if name in row] or [""]
-        if "completions" in row:
+        if method == "confidence":
+            answers = row["completions"]
+        elif method == "prm":
             answers = ["".join(f"{step}\n" for step in row["completions"])]
         count += any(_length(tokenizer, row.get("text") or row.get("prompt"), answer) > limit for answer in answers)
     return count

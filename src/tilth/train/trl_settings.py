@@ -22,6 +22,7 @@ TRAINERS = {
     "kto": ("trl", "KTOConfig", "KTOTrainer"),
     "reward": ("trl", "RewardConfig", "RewardTrainer"),
     "prm": ("tilth.train.steps", "StepConfig", "StepTrainer"),
+    "confidence": ("tilth.train.beliefs", "BeliefConfig", "BeliefTrainer"),
 }
 """Method to the module, the config and the trainer."""
 HEADS = {
@@ -53,7 +54,7 @@ def told_by(method: str, settings: Mapping[str, Any], elsewhere: bool = False) -
     """A user's settings, with those that the method means and that a run from a file needs.
 
     Args:
-        method: sft, dpo, ipo, kto, reward or prm.
+        method: one of `tilth.train.config.METHODS`.
         settings: as the user wrote them.
         elsewhere: whether another machine trains, so that this one need not be able to.
 

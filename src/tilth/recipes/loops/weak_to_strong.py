@@ -10,23 +10,21 @@
    given when the gap is within its standard error. The strong role keeps the last transfer unless the gate says no.
 
 Source: Burns et al. 2023, "Weak-to-Strong Generalization", sections 3 and 4.3. The confidence loss needs a few possible
-answers and the plain loop of small models (`tilth.train.confidence`); with `aux=0` every training goes through the usual
-trainers, on the likeliest label, for models of any size.
+answers (`tilth.train.confidence`); with `aux=0` every training is plain fine-tuning on the likeliest label.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from tilth.errors import UsageError
 from tilth.evaluate.paired import compare
-from tilth.models.base import Model, Reply
-from tilth.recipes.loops.loop import answers, report, split, start_of, train
+from tilth.models.base import Reply
+from tilth.recipes.loops.loop import answers, report, split, train
 from tilth.recipes.loops.rounds import ASK, Rounds, asked, checker, mean, scores
 from tilth.recipes.recipe import Candidate, Context, recipe
-from tilth.rows.row import Row, digest
+from tilth.rows.row import Row
 from tilth.verify.math import final_answer
 
 AUX = 0.5
@@ -128,11 +126,9 @@ async def weak_to_strong(
 
     arms = ["ceiling", *(["control"] if control and closed else []), "plain", *(["confidence"] if aux else [])]
     for kind in arms:
-        weight = {"aux_coefficient": aux if kind == "confidence" else 0.0}
-        if aux:
-            await train_softly(ctx, kind, arm(kind), strong, {**(training or {}), **weight})
-        else:
-            await train(ctx, kind, "strong", "sft", arm(kind), start=strong, settings=training)
+        weight = {"aux_coefficient": aux if kind == "confidence" else 0.0} if aux else {}
+        settings = {**(training or {}), **weight}
+        await train(ctx, kind, "strong", "confidence" if aux else "sft", arm(kind), start=strong, settings=settings)
         measured[kind] = await scores(ctx, f"held out {kind}", "strong", held, judge, **short)
     figures = {kind: mean(values) for kind, values in measured.items()}
     for kind in arms[1:]:
@@ -161,26 +157,6 @@ def label(ctx: Context, row: Row, replies: Sequence[Reply], labels: Sequence[str
         "belief": [v / sum(votes) for v in votes] if any(votes) else [],
     }  # fmt: skip
     return ctx.make(columns, of=row, by=replies, round=1)
-
-
-async def train_softly(
-    ctx: Context, name: str, rows: Sequence[Mapping[str, Any]], start: Model, settings: Mapping[str, Any]
-) -> Model:
-    """Train the strong role on beliefs, recorded like `tilth.recipes.loops.loop.train`."""
-    options = {"seed": ctx.seed, **settings}
-
-    async def make(folder: Path) -> dict[str, Any]:
-        from tilth.train.confidence import confidence
-
-        base = start_of(start, "strong")
-        done = await ctx.run(lambda: confidence(rows, folder / "model", base=base, settings=options))
-        return {"seconds": done.seconds}
-
-    inputs = {"method": "confidence", "start": start.identity, "rows": digest(list(rows)), "settings": options}
-    made = await ctx.artefact(name, inputs, make)
-    ctx.note("trainings", 1)
-    ctx.note("training CPU seconds", made.value["seconds"])
-    return await ctx.bind("strong", made.path / "model")
 
 
 def gap_recovered(weak: Sequence[float], transfer: Sequence[float], ceiling: Sequence[float]) -> float | None:
