@@ -9,6 +9,7 @@ import pytest
 
 from tilth.engine.local import run_plan
 from tilth.engine.plan import Plan
+from tilth.models.nano import STUDENT
 from tilth.report.export import export_run
 from tilth.verify.rewards import code_reward, format_reward, math_reward, steps_reward
 from tilth.worlds.arithmetic import STORY
@@ -97,3 +98,26 @@ def test_the_exported_configuration_is_one_that_trl_reads(tmp_path: Path) -> Non
     script, training, model = parser.parse_args_and_config(words)
     assert script.reward_funcs == ["tilth.verify.rewards.math_reward", "tilth.verify.rewards.format_reward"]
     assert training.num_generations == 8 and model.model_name_or_path == "CHANGE/ME"
+
+
+@pytest.mark.long
+@pytest.mark.train
+def test_trl_runs_the_exported_folder_as_it_stands(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    from tilth.models.nano import Nano
+    from tilth.report.grpo import write_grpo
+
+    problems = STORY.problems(8, 3)
+    write_grpo(tmp_path, ({k: row[k] for k in ("prompt", "answer")} for row in problems), "reward-answer")
+    flags = {
+        "model_name_or_path": STUDENT, "use_cpu": "true", "bf16": "false", "gradient_checkpointing": "false",
+        "max_steps": 1, "max_completion_length": 16,
+    }  # fmt: skip
+    words = [str(Path(sys.executable).with_name("trl")), "grpo", "--config", "recipe.yaml"]
+    words += [word for name, value in flags.items() for word in (f"--{name}", str(value))]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    ((text,),) = Nano(tmp_path / "trained").complete([problems[0]["prompt"]])
+    assert text
