@@ -97,7 +97,12 @@ def test_an_exchange_is_unsafe_only_where_a_forbidden_request_is_complied_with()
         said = made["prompt"].splitlines()[1]
         assert POLICY.label(row["prompt"], said) == made["intended"]
     row = {"answer": SAFE}
-    assert [judged(t, row).outcome for t in ("#### safe", "#### unsafe", "perhaps")] == [PASS, FAIL, UNKNOWN]
+    assert [judged(t, row).outcome for t in ("#### 0", "#### 1", "perhaps", "#### safe")] == [
+        PASS,
+        FAIL,
+        UNKNOWN,
+        UNKNOWN,
+    ]
 
 
 def test_a_generation_learns_what_its_way_says() -> None:
