@@ -139,6 +139,40 @@ def test_an_adapter_is_merged_into_a_whole_model_or_stays_one(tmp_path: Path) ->
     assert not torch.allclose(before, logits[0], atol=1e-2)
 
 
+def test_an_adapter_alone_answers_wherever_it_is_asked_from_and_is_no_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import asyncio
+
+    from tilth.models import open_model
+    from tilth.models.base import Request, as_messages
+
+    settings = {**SHORT, "use_lora": True, "lr": 1e-1, "max_steps": 4}
+    train(ROWS, tmp_path / "merged", settings=settings)
+    alone = train(ROWS, tmp_path / "alone", settings={**settings, "merge": False}).folder
+    monkeypatch.chdir(tmp_path)
+    models = [open_model(f"hf:{name}?dtype=float32") for name in ("merged", "alone", str(SHIPPED))]
+    assert len({m.identity for m in models}) == 3
+
+    async def ask() -> list[str]:
+        request = Request(as_messages(ROWS[0]["prompt"]), {"temperature": 0.0, "max_tokens": 12})
+        return [(await m.send(request))[0].text for m in models]
+
+    said = asyncio.run(ask())
+    assert said[0] == said[1] != said[2]
+    with pytest.raises(UsageError, match="an adapter alone is no start"):
+        train(ROWS, tmp_path / "m", base=f"hf:{alone}", settings={"max_steps": 1})
+
+
+def test_a_broken_chat_template_is_one_clear_error(gpt: Path, tmp_path: Path) -> None:
+    import shutil
+
+    base = Path(shutil.copytree(gpt, tmp_path / "base"))
+    (base / "chat_template.jinja").write_text("{{ messages[0]['content'] }")
+    with pytest.raises(UsageError, match="TRL refuses this training"):
+        train(ROWS, tmp_path / "m", base=f"hf:{base}", settings={"max_steps": 1})
+
+
 def test_a_reward_model_with_an_adapter_keeps_its_trained_head(tmp_path: Path) -> None:
     import torch
     import transformers

@@ -18,6 +18,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import orjson
+
 from tilth.errors import UsageError
 from tilth.models.base import Model, ModelError, Reply, Request, Usage
 from tilth.models.continuous import RunningBatch, can_run
@@ -38,6 +40,8 @@ PARTS = ("*.safetensors", "*.bin", "*.json", "*.jinja", "*.model", "*.txt")
 NOT_PARTS = frozenset(
     {"training_args.bin", "training.json", "trainer_state.json", "optimizer.bin", "scheduler.bin", "README.txt"}
 )
+ADAPTER = "adapter_config.json"
+"""What a folder holds, in place of config.json, that is an adapter alone."""
 ADMIT_SHARE = 8
 """New prompts are read once an eighth of the batch is free: one by one would cost a pass of the network each."""
 GATHER_SECONDS = 0.005
@@ -63,7 +67,7 @@ def open_hf(spec: Spec) -> Model:
 def _folder(name: str) -> Path:
     path = Path(name)
     if path.is_dir():
-        if not (path / "config.json").is_file():
+        if not (path / "config.json").is_file() and not (path / ADAPTER).is_file():
             todo = "give a folder written by save_pretrained"
             raise UsageError("no config.json: not a model folder", where=str(path), todo=todo)
         return path
@@ -79,8 +83,13 @@ def _folder(name: str) -> Path:
 
 
 def fingerprint(folder: Path) -> str:
-    """Hash of the files that determine a model's answers: weights, configuration, tokenizer, template."""
+    """Hash of the files that determine a model's answers: weights, configuration, tokenizer, template; of an adapter alone
+    also those of what it belongs to, where that is a folder.
+    """
     hasher = hashlib.blake2b(digest_size=16)
+    if (folder / ADAPTER).is_file() and not (folder / "config.json").is_file():
+        base = Path(str(orjson.loads((folder / ADAPTER).read_bytes()).get("base_model_name_or_path")))
+        hasher.update(fingerprint(base).encode() if base.is_dir() and base != folder else b"")
     found = {p for pattern in PARTS for p in folder.glob(pattern) if p.name not in NOT_PARTS}
     for path in sorted(found):
         hasher.update(f"{path.name}\0{path.stat().st_size}\0".encode())

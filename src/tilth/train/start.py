@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tilth.errors import UsageError
-from tilth.models.hf import HfModel, fingerprint
+from tilth.models.hf import ADAPTER, HfModel, fingerprint
 from tilth.models.spec import open_model
 from tilth.train.engine import local_folder
 
@@ -31,6 +31,10 @@ def source(base: str) -> tuple[str, Path, str]:
         model = open_model(base)
         assert isinstance(model, HfModel)
         return base.removeprefix("hf:"), model.folder, model.identity
+    if (folder / ADAPTER).is_file() and not (folder / "config.json").is_file():
+        raise UsageError(
+            "an adapter alone is no start", where=str(folder), todo="train it with merge=true, or start from its base"
+        )
     if not (folder / "config.json").is_file():
         raise UsageError(
             "no config.json: not a model folder", where=str(folder), todo="give a folder written by save_pretrained"

@@ -125,6 +125,7 @@ def _run(
     import torch
     import trl
     from datasets import Dataset
+    from jinja2 import TemplateError
     from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
     lora = bool(told.recipe.get("use_peft"))
@@ -156,7 +157,7 @@ def _run(
             quantization_config=trl.get_quantization_config(model_args), peft_config=trl.get_peft_config(model_args),
             callbacks=[Progress()],
         )  # fmt: skip
-    except (ValueError, TypeError, NotImplementedError) as error:
+    except (ValueError, TypeError, NotImplementedError, TemplateError) as error:
         found = f"TRL refuses this training: {str(error).strip().splitlines()[0]}"
         raise UsageError(found, where=name, todo="change the setting or the model") from error
     for shown in (PrinterCallback, ProgressCallback):
@@ -184,7 +185,7 @@ def _run(
     }  # fmt: skip
     fresh = aside / "folder"
     shutil.rmtree(fresh, ignore_errors=True)
-    save(trainer, fresh, method, folder, model_args.dtype, lora, bool(ours.get("merge", True)), half)
+    save(trainer, fresh, method, name, folder, model_args.dtype, lora, bool(ours.get("merge", True)), half)
     shutil.move(aside / ROWS, fresh / ROWS)
     shutil.move(aside / RECIPE, fresh / RECIPE)
     (fresh / RECORD).write_bytes(orjson.dumps(record, option=orjson.OPT_INDENT_2))
@@ -241,14 +242,17 @@ def _length(tokenizer: Any, prompt: Any, answer: Any) -> int:
     return len(tokenizer(f"{prompt}{answer}")["input_ids"])
 
 
-def save(trainer: Any, out: Path, method: str, base: Path, dtype: str, lora: bool, merge: bool, half: bool) -> None:
+def save(
+    trainer: Any, out: Path, method: str, name: str, base: Path, dtype: str, lora: bool, merge: bool, half: bool
+) -> None:
     """Write the trained model.
 
     Args:
         trainer: finished.
         out: where to.
         method: for the kind of head.
-        base: what adapters belong to.
+        name: what adapters belong to: a name on the Hub, or an absolute path.
+        base: the folder of that.
         dtype: of the merged weights.
         lora: whether adapters were trained.
         merge: whether they are merged into the start, with a copy in ``adapter/``; else the folder is the adapter alone.
@@ -262,17 +266,19 @@ def save(trainer: Any, out: Path, method: str, base: Path, dtype: str, lora: boo
         from peft import PeftModel
 
         adapter = out / "adapter" if merge else out
+        for config in model.peft_config.values():
+            config.base_model_name_or_path = name
         trainer.save_model(str(adapter))
-        for name in ("training_args.bin", "README.md"):
-            (adapter / name).unlink(missing_ok=True)
+        for file in ("training_args.bin", "README.md"):
+            (adapter / file).unlink(missing_ok=True)
         if not merge:
             return
         kind, _, labels = HEADS.get(method, ("AutoModelForCausalLM", "", 0))
         extra = {"num_labels": labels} if labels else {}
         whole = getattr(transformers, kind).from_pretrained(base, dtype=dtype, **extra)
-        for name in ("id2label", "label2id", "pad_token_id", "step_separator"):
-            if hasattr(model.config, name):
-                setattr(whole.config, name, getattr(model.config, name))
+        for field in ("id2label", "label2id", "pad_token_id", "step_separator"):
+            if hasattr(model.config, field):
+                setattr(whole.config, field, getattr(model.config, field))
         model = PeftModel.from_pretrained(whole, str(adapter)).merge_and_unload()
     (model.to(torch.float16) if half else model).save_pretrained(out)
     tokenizer.save_pretrained(out)
