@@ -65,7 +65,7 @@ class Run:
     dropped: int
 
 
-def one(task: Task, seed: int, settings: Mapping[str, Any], test: Rows, folder: Path) -> Run:
+def one(task: Task, seed: int, settings: Mapping[str, Any], test: Rows, folder: Path, reject: bool = True) -> Run:
     """Train the start models, run the loop and the arms beside it, and measure all on the test problems."""
     taken = {row["prompt"] for row in test}
     seeds, known = ([r for r in rows if r["prompt"] not in taken] for rows in (task.seeds(seed), task.known(seed)))
@@ -90,8 +90,10 @@ def one(task: Task, seed: int, settings: Mapping[str, Any], test: Rows, folder: 
         return folder / name, done.summary["notes"], done.summary["kept"]
 
     whole, notes, rows = loop("loop")
-    made = sum(int(v) for k, v in notes.items() if k.endswith(": proposals"))
-    alone, beside, others = loop("rejection", whole, rounds=1, explore=made)
+    looped = [("loop", whole, notes, rows)]
+    if reject:
+        made = sum(int(v) for k, v in notes.items() if k.endswith(": proposals"))
+        looped.insert(0, ("rejection", *loop("rejection", whole, rounds=1, explore=made)))
     ends = {"start": target}
     if task.replays:
         replay = [{k: r[k] for k in ("prompt", "completion")} for r in seeds if r.get("completion")]
@@ -101,13 +103,13 @@ def one(task: Task, seed: int, settings: Mapping[str, Any], test: Rows, folder: 
         )
         ends["replay"] = folder / "replay"
     accepted = {}
-    for arm, run, told in (("rejection", alone, beside), ("loop", whole, notes)):
+    for arm, run, told, _ in looped:
         accepted[arm] = any(v for k, v in told.items() if k.endswith("target accepted"))
         ends[arm] = next(run.glob("artefacts/target-1-*/model")) if accepted[arm] else target
-    found = {prompt for run in (whole, alone) for prompt in pl.read_parquet(run / "data/kept/*.parquet")["prompt"]}
+    found = {prompt for _, run, _, _ in looped for prompt in pl.read_parquet(run / "data/kept/*.parquet")["prompt"]}
     unmet = [row for row in test if row["prompt"] not in found]
     arms = {arm: task.scores(Nano(model), unmet) for arm, model in ends.items()}
-    return Run(notes, arms, accepted, {"loop": rows, "rejection": others}, len(test) - len(unmet))
+    return Run(notes, arms, accepted, {arm: kept for arm, _, _, kept in looped}, len(test) - len(unmet))
 
 
 def rounds_of(notes: Notes) -> list[int]:
@@ -154,7 +156,7 @@ def print_target(first: int, runs: Sequence[Run]) -> None:
         changes.append(pairs)
         gates = ", ".join(f"{arm} {'yes' if yes else 'no'}" for arm, yes in run.accepted.items())
         print(
-            f"| {first + i} | {run.rows['loop']} | {run.rows['rejection']} | {gates} | {shown[0]} | "
+            f"| {first + i} | {run.rows['loop']} | {run.rows.get('rejection', '')} | {gates} | {shown[0]} | "
             f"{last.get('fresh unseen', 0):.0f} | {shown[1]} | {run.dropped} |"
         )
     for name in changes[0]:
@@ -191,6 +193,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=10, help="the first seed")
     parser.add_argument("--test-seed", type=int, default=FRESH, help="which test problems")
     parser.add_argument("--set", action="append", default=[], metavar="K=V")
+    parser.add_argument("--without-rejection", action="store_true", help="only the loop")
     parser.add_argument("--json", action="store_true", help="also every seed's notes")
     args = parser.parse_args()
     task = TASKS[args.task]
@@ -198,7 +201,7 @@ def main() -> None:
     test, began, runs = task.test(args.test_seed), time.monotonic(), []
     for seed in range(args.first, args.first + args.seeds):
         with tempfile.TemporaryDirectory() as folder:
-            runs.append(one(task, seed, settings, test, Path(folder)))
+            runs.append(one(task, seed, settings, test, Path(folder), not args.without_rejection))
         if args.json:
             means = {arm: {m: mean(s) for m, s in scores.items()} for arm, scores in runs[-1].arms.items()}
             print(json.dumps({"seed": seed, "notes": runs[-1].notes, "arms": means}), flush=True)

@@ -100,7 +100,7 @@ DIGITS: Mapping[str, Any] = {"largest": 12, "ceiling": 9}
 
 
 def questions(seed: int) -> Rows:
-    return QUIZ.problems(1280, seed, without=GUESSED, **DIGITS) + QUIZ.problems(220, seed, skills=GUESSED, **DIGITS)
+    return QUIZ.problems(1000, seed, without=GUESSED, **DIGITS) + QUIZ.problems(400, seed, skills=GUESSED, **DIGITS)
 
 
 def guessed(seed: int) -> Rows:
@@ -177,7 +177,8 @@ TASKS: Mapping[str, Task] = {
         "quiz", questions, guessed, questions_test, honesty, reader={"max_steps": 1000, "learning_rate": 3e-3, **SMALL},
         target={"max_steps": 1800, "learning_rate": 3e-3, **SMALL}, replays=False,
         settings={
-            "task": "honesty", "none_option": False, "top_p": 0.9, "rounds": 2, "warm_up_training": {"max_steps": 450, **LIST},
+            "task": "honesty", "none_option": False, "top_p": 0.9, "near": 0.0, "rounds": 2, "gate": "none",
+            "warm_up_training": {"max_steps": 450, **LIST}, "target_training": {"max_steps": 150, "learning_rate": 1e-3, **SMALL},
         },
     ),
     "maths": Task("rare-wordings", told, learned, told_test, maths, settings={"task": "maths"}),
