@@ -148,7 +148,7 @@ def work(job: Mapping[str, Any]) -> dict[str, Any]:
         "rows": done.rows, "tokens": done.tokens, "steps": done.steps, "seconds": done.seconds,
         "parameters": done.parameters, "losses": done.losses,
     }  # fmt: skip
-    return told | ({"answers": asyncio.run(answers(done.folder, **job["ask"]))} if job["ask"] else {})
+    return told | ({"answers": asyncio.run(answers(done.folder, **job["ask"]))} if job.get("ask") else {})
 
 
 async def answers(folder: Path, prompts: Sequence[Any], **sampling: Any) -> list[str]:

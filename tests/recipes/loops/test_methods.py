@@ -19,7 +19,7 @@ from tilth.models.base import Model, Reply, Request
 from tilth.models.doubles import FunctionModel
 from tilth.models.oracle import Oracle
 from tilth.recipes.loops import iterated_backtranslation as backtranslation
-from tilth.recipes.loops import lmsi, rest, rest_em, rlaif, self_rewarding, spin
+from tilth.recipes.loops import lmsi, rest, rest_em, rlaif, rounds, self_rewarding, spin
 from tilth.recipes.loops.star import speaks_of_hint
 from tilth.recipes.loops.weak_to_strong import gap_recovered
 from tilth.rows.row import Row
@@ -63,7 +63,7 @@ def record(done: Result, name: str) -> dict[str, Any]:
 
 @pytest.fixture
 def untrained(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], list[tuple[str, str, list[Any]]]]:
-    """Trainings of a module that change nothing and are remembered: for what a loop does around them."""
+    """Trainings of a loop that change nothing and are remembered: for what a loop does around them."""
 
     def without(module: Any) -> list[tuple[str, str, list[Any]]]:
         calls: list[tuple[str, str, list[Any]]] = []
@@ -72,7 +72,9 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], list[tuple[str
             calls.append((name, method, list(rows)))
             return ctx.model(role)  # type: ignore[no-any-return]
 
-        monkeypatch.setattr(module, "train", train)
+        for place in (module, rounds):
+            if hasattr(place, "train"):
+                monkeypatch.setattr(place, "train", train)
         return calls
 
     return without

@@ -142,8 +142,7 @@ async def iterated_backtranslation(
             continue
         for one in kept:
             yield one
-        name = f"target-{loop.number}"
-        await train(ctx, name, "target", "sft", [*forward, *kept], start=start["target"], settings=training)
+        await loop.train("sft", [*forward, *kept], start=start["target"], settings=training)
         await loop.decide(figures)
         if retrain_backward:
             again = reversed_ + [backwards(ctx, last_request(r), str(r["completion"])) for r in kept]

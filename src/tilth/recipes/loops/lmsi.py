@@ -18,8 +18,8 @@ from typing import Any
 
 from tilth.errors import UsageError, did_you_mean
 from tilth.models.base import Reply
-from tilth.recipes.loops.loop import answers, at_most, report, split, train
-from tilth.recipes.loops.rounds import ASK, Rounds, asked, checker, mean, verdicts
+from tilth.recipes.loops.loop import at_most, report, split
+from tilth.recipes.loops.rounds import ASK, Rounds, answered, checker, mean, verdicts
 from tilth.recipes.maths.rejection_sampling import route
 from tilth.recipes.maths.self_consistency import vote
 from tilth.recipes.prompt import Prompt
@@ -68,22 +68,16 @@ async def lmsi(
 ) -> AsyncIterator[Candidate]:
     """Train on answers that reach the vote of many samples, each in several formats."""
     ways, judge = formats_of(formats), checker(check)
-    known = [row for row in rows if row.get("answer") not in (None, "")]
-    _, held = split(known, held_out, ctx)
-    apart = {row.id for row in held}
-    work, seeds = [row for row in rows if row.id not in apart], {row.id: row for row in rows}
+    work, held = split(rows, held_out, ctx, answered)
+    seeds = {row.id: row for row in rows}
     sampling: dict[str, Any] = {"temperature": temperature, "max_tokens": max_tokens}
-
-    def put(row: Row) -> object:
-        return asked(ctx, row)
-
     loop = await Rounds.start(
         ctx, "target", held, judge, gate=gate, rounds=rounds, patience=patience, max_tokens=max_tokens
     )
     while await loop.begin():
-        trial = await answers(ctx, f"trial {loop.number}", "target", held, samples, prompt=put, **sampling)
+        trial = await loop.ask("trial", held, samples, **sampling)
         report(ctx, loop.number, expected(held, trial, await verdicts(ctx, judge, held, trial)))
-        replies = await answers(ctx, f"sample {loop.number}", "target", work, samples, prompt=put, **sampling)
+        replies = await loop.ask("sample", work, samples, **sampling)
         agreed: list[Candidate] = []
         shares: list[float] = []
         for row, some in zip(work, replies, strict=True):
@@ -92,16 +86,15 @@ async def lmsi(
             shares.append(found.share)
             seen: set[str] = set()
             for reply, answer in zip(some, said, strict=True):
-                verdict, text = vote(found, answer, least), reply.text.strip()
-                columns = {**row, "prompt": asked(ctx, row), "completion": text, "format": "rationale"}
-                columns |= {"majority": found.answer, "confidence": found.share}
-                made = ctx.make(columns, of=row, by=reply, verdicts=[verdict], round=loop.number)
+                verdict, way = vote(found, answer, least), route(reply.text.strip())
+                columns = {"format": "rationale", "majority": found.answer, "confidence": found.share}
+                made = loop.made(row, reply, [verdict], **columns)
                 if verdict.outcome != PASS:
                     ctx.drop(made, verdict.reason)
-                elif route(text) in seen:
+                elif way in seen:
                     ctx.drop(made, "distinct:same-route")
                 else:
-                    seen.add(route(text))
+                    seen.add(way)
                     agreed.append(made)
         kept = at_most(ctx, agreed, cap, lambda row: row.lineage.parents, reason="cap:reached")
         figures = {"confidence": mean(shares), "rows": len(kept)}
@@ -115,7 +108,7 @@ async def lmsi(
                 ctx.drop(row, "format:not-wanted")
         for made in written:
             yield made
-        await train(ctx, f"target-{loop.number}", "target", "sft", written, settings=training)
+        await loop.train("sft", written, settings=training)
         await loop.decide(figures)
 
 

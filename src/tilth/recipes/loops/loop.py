@@ -116,17 +116,26 @@ async def measure(
     return await ctx.run(judge)
 
 
-def split(rows: Sequence[Row], share: float, ctx: Context) -> tuple[list[Row], list[Row]]:
+def split(
+    rows: Sequence[Row], share: float, ctx: Context, among: Callable[[Row], bool] = lambda row: True
+) -> tuple[list[Row], list[Row]]:
     """Rows to work on and rows held out for the gate, decided by each row's content and the run's seed.
+
+    Args:
+        rows: all of them.
+        share: of those that may be held out.
+        ctx: the run.
+        among: which may be; the others are worked on.
 
     Raises:
         UsageError: one side would be empty.
     """
-    order = sorted(rows, key=lambda row: digest(ctx.seed, "held out", content_hash(row)))
-    cut = round(len(rows) * share)
-    if not 0 < cut < len(rows):
+    known = [row for row in rows if among(row)]
+    order = sorted(known, key=lambda row: digest(ctx.seed, "held out", content_hash(row)))
+    cut = round(len(known) * share)
+    if not 0 < cut < len(known):
         raise UsageError(
-            f"{len(rows)} seeds leave {cut} held out and {len(rows) - cut} to work on", where="--set held_out",
+            f"{len(known)} seeds leave {cut} held out and {len(known) - cut} to work on", where="--set held_out",
             todo="give more seeds, or another share",
         )  # fmt: skip
     out = {row.id for row in order[:cut]}

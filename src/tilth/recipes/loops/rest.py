@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from tilth.errors import UsageError
 from tilth.models.base import Reply
-from tilth.recipes.loops.loop import answers, at_most, split, train
+from tilth.recipes.loops.loop import at_most, split
 from tilth.recipes.loops.rounds import ASK, Rounds, asked, checker, mean, verdicts
 from tilth.recipes.maths.rejection_sampling import route
 from tilth.recipes.prompt import Prompt
@@ -87,10 +87,7 @@ async def rest(
     while await loop.begin():
         step = (loop.number - 1) % len(levels)
         if step == 0:
-            replies = await answers(
-                ctx, f"grow {loop.number}", "target", work, samples, prompt=lambda row: asked(ctx, row),
-                temperature=temperature, max_tokens=max_tokens,
-            )  # fmt: skip
+            replies = await loop.ask("grow", work, samples, temperature=temperature, max_tokens=max_tokens)
             said = await verdicts(ctx, judge, work, replies)
             worth = await rewards(ctx, f"reward {loop.number}", work, replies, said)
             for made, _ in grown:
@@ -100,12 +97,10 @@ async def rest(
             best: dict[tuple[str, str], Reply] = {}
             for row, some, outcomes, values in zip(work, replies, said, worth, strict=True):
                 for reply, verdict, value in zip(some, outcomes, values, strict=True):
-                    text = reply.text.strip()
-                    columns = {**row, "prompt": asked(ctx, row), "completion": text, "reward": value}
-                    made = ctx.make(columns, of=row, by=reply, verdicts=[verdict], round=loop.number)
+                    made = loop.made(row, reply, [verdict], reward=value)
                     if value is None:
                         ctx.drop(made, "reward:unknown")
-                    elif best.setdefault((row.id, route(text)), reply) is not reply:
+                    elif best.setdefault((row.id, route(made["completion"])), reply) is not reply:
                         ctx.drop(made, "distinct:same-route")
                     else:
                         grown.append((made, value))
@@ -124,8 +119,7 @@ async def rest(
                 yielded.add(made.id)
                 yield made
         figures = {"threshold": levels[step], "rows": len(chosen), "reward": mean([v for _, v in grown])}
-        lessons = [*chosen, *written * real]
-        await train(ctx, f"target-{loop.number}", "target", "sft", lessons, settings=training)
+        await loop.train("sft", [*chosen, *written * real], settings=training)
         await loop.decide(figures)
     for made, _ in grown:
         if made.id not in yielded:

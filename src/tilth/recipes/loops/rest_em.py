@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator
 
-from tilth.recipes.loops.loop import answers, at_most, split, train
-from tilth.recipes.loops.rounds import ASK, Rounds, asked, checker, mean, scores, verdicts
+from tilth.recipes.loops.loop import at_most, split
+from tilth.recipes.loops.rounds import ASK, Rounds, checker, mean, scores, verdicts
 from tilth.recipes.maths.rejection_sampling import route
 from tilth.recipes.recipe import Candidate, Context, recipe
 from tilth.rows.row import Row
@@ -84,23 +84,19 @@ async def rest_em(
     )
     while await loop.begin():
         name = f"round {loop.number}"
-        replies = await answers(
-            ctx, f"sample {loop.number}", "target", work, samples, prompt=lambda row: asked(ctx, row),
-            temperature=temperature, top_k=top_k, max_tokens=max_tokens,
-        )  # fmt: skip
+        replies = await loop.ask("sample", work, samples, temperature=temperature, top_k=top_k, max_tokens=max_tokens)
         found = await verdicts(ctx, judge, work, replies)
         right: list[Candidate] = []
         for row, some, said in zip(work, replies, found, strict=True):
             passed, ways = sum(v.outcome == PASS for v in said), Counter[str]()
             for reply, verdict in zip(some, said, strict=True):
-                text = reply.text.strip()
-                columns = {**row, "prompt": asked(ctx, row), "completion": text, "sampled": samples, "right": passed}
-                ways[route(text)] += verdict.outcome == PASS
-                columns["rank"] = len(ways) if verdict.outcome == PASS else None
-                made = ctx.make(columns, of=row, by=reply, verdicts=[verdict], round=loop.number)
+                way = route(reply.text.strip())
+                ways[way] += verdict.outcome == PASS
+                rank = len(ways) if verdict.outcome == PASS else None
+                made = loop.made(row, reply, [verdict], sampled=samples, right=passed, rank=rank)
                 if verdict.outcome != PASS:
                     ctx.drop(made, verdict.reason)
-                elif distinct and ways[route(text)] > 1:
+                elif distinct and ways[way] > 1:
                     ctx.drop(made, "distinct:same-route")
                 else:
                     right.append(made)
@@ -111,7 +107,7 @@ async def rest_em(
             continue
         for made in kept:
             yield made
-        await train(ctx, f"target-{loop.number}", "target", "sft", kept, start=base, settings=training)
+        await loop.train("sft", kept, start=base, settings=training)
         figures = {"sampled right": mean(said_all), "problems solved": solved, "rows": len(kept)}
         if probe:
             shares = await scores(ctx, f"probe {loop.number}", "target", held, judge, probe, temperature=temperature)

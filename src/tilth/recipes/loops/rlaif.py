@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator
 
 from tilth.recipes.align.constitutional_ai import CHOOSE, CRITICISE, EXAMPLE, REVISE, THINK, constitutional_ai
 from tilth.recipes.align.rlaif_pairs import COMPARE, CRITERION, LETTER, REASON, rlaif_pairs
-from tilth.recipes.loops.loop import at_most, split, train
+from tilth.recipes.loops.loop import at_most, split
 from tilth.recipes.loops.rounds import ASK, Rounds, checker, mean
 from tilth.recipes.recipe import Candidate, Context, recipe
 from tilth.rows.row import Row
@@ -114,10 +114,9 @@ async def rlaif(
             yield one
         if first:
             changed = mean([float(r["completion"] != r["first_reply"]) for r in made])
-            await train(ctx, f"target-{loop.number}", "target", "sft", made, settings=tuning)
+            await loop.train("sft", made, settings=tuning)
             await loop.decide({"rows": len(made), "revised": changed})
         else:
             longer = sum(len(str(r["chosen"])) for r in made) / max(1, sum(len(str(r["rejected"])) for r in made))
-            settings = {"beta": BETA, **(training or {})}
-            await train(ctx, f"target-{loop.number}", "target", "dpo", made, settings=settings)
+            await loop.train("dpo", made, settings={"beta": BETA, **(training or {})})
             await loop.decide({"rows": len(made), "length chosen over rejected": longer})

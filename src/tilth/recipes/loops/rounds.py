@@ -4,7 +4,9 @@ One object goes through the rounds beside the method::
 
     rounds = await Rounds.start(ctx, "target", held_out, check, ...)
     while await rounds.begin():
-        ...                      # grow data with the model that plays the role, train it
+        replies = await rounds.ask("sample", work, 8, temperature=0.8)
+        ...                      # sort them out
+        await rounds.train("sft", kept)
         await rounds.decide({"solved": 0.4})
 
 Knows no method.
@@ -18,7 +20,7 @@ from typing import Any
 
 from tilth.evaluate.checks import Check, grade, open_check
 from tilth.models.base import Model, Reply
-from tilth.recipes.loops.loop import Monitor, Stop, answers, gate, report
+from tilth.recipes.loops.loop import Monitor, Stop, answers, gate, report, train
 from tilth.recipes.prompt import Prompt
 from tilth.recipes.recipe import Candidate, Context
 from tilth.rows.row import Row
@@ -28,6 +30,11 @@ from tilth.verify.verifier import Verifier
 ASK = Prompt("ask", "{problem}")
 """How a problem is put to the model in training, in answering and in the held-out measure alike."""
 Checker = Check | Verifier
+
+
+def answered(row: Mapping[str, Any]) -> bool:
+    """Whether a row's answer is known."""
+    return row.get("answer") not in (None, "")
 
 
 def asked(ctx: Context, row: Mapping[str, Any]) -> Any:
@@ -151,6 +158,28 @@ class Rounds:
         self.number += 1
         self._before = self.ctx.model(self.role)
         return True
+
+    async def ask(self, name: str, rows: Sequence[Row], n: int = 1, **sampling: Any) -> list[list[Reply]]:
+        """`n` answers of the role to every row, in the wording `ASK`; the branches are called `name` and the round."""
+        branch = f"{name} {self.number}"
+        return await answers(self.ctx, branch, self.role, rows, n, prompt=lambda row: asked(self.ctx, row), **sampling)
+
+    def made(self, row: Row, reply: Reply, verdicts: Sequence[Verdict] = (), **columns: Any) -> Candidate:
+        """An answer as a row to train on: the seed's columns, the prompt as it was asked, the text, and `columns`."""
+        told = {**row, "prompt": asked(self.ctx, row), "completion": reply.text.strip(), **columns}
+        return self.ctx.make(told, of=row, by=reply, verdicts=verdicts, round=self.number)
+
+    async def train(
+        self,
+        method: str,
+        rows: Sequence[Mapping[str, Any]],
+        *,
+        start: Model | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> Model:
+        """Train this round's model, which plays the role from here on (`tilth.recipes.loops.loop.train`)."""
+        name = f"{self.role}-{self.number}"
+        return await train(self.ctx, name, self.role, method, rows, start=start, settings=settings)
 
     def collapsed(self, made: Sequence[Candidate], texts: Sequence[str], valid: float = 1.0) -> bool:
         """Whether the round's texts show collapse; then its rows are dropped with the reason and the round is lost.

@@ -21,7 +21,7 @@ from typing import Any
 
 from tilth.models.base import Reply
 from tilth.recipes.loops.loop import answers, split, train
-from tilth.recipes.loops.rounds import ASK, Rounds, asked, checker, mean, verdicts
+from tilth.recipes.loops.rounds import ASK, Rounds, answered, asked, checker, mean, verdicts
 from tilth.recipes.pairs import best_and_worst
 from tilth.recipes.prompt import Prompt
 from tilth.recipes.reading import ask_until_read
@@ -119,9 +119,7 @@ async def self_rewarding(
     """
     judge = checker(check)
     sampling: dict[str, Any] = {"temperature": temperature, "top_p": top_p, "max_tokens": max_tokens}
-    _, held = split([row for row in rows if row.get("answer") not in (None, "")], held_out, ctx)
-    apart = {row.id for row in held}
-    work = [row for row in rows if row.id not in apart]
+    work, held = split(rows, held_out, ctx, answered)
     if warm_up:
         written = [row for row in work if row.get("completion")]
         written = written[: labelled or len(written)]
@@ -158,9 +156,7 @@ async def self_rewarding(
         written_now = await fresh(ctx, work, known, new, loop.number, sampling)
         prompts = [*work, *(row for row, _ in written_now)]
         parents = {row.id: shown for row, shown in written_now}
-        replies = await answers(
-            ctx, f"answer {loop.number}", "target", prompts, samples, prompt=lambda row: asked(ctx, row), **sampling
-        )
+        replies = await loop.ask("answer", prompts, samples, **sampling)
         scored = await ctx.each(list(zip(prompts, replies, strict=True)), score, name=f"judge {loop.number}")
         truth = await verdicts(ctx, judge, prompts, replies)
         pairs: list[Candidate] = []
@@ -197,7 +193,7 @@ async def self_rewarding(
             continue
         for made in pairs:
             yield made
-        await train(ctx, f"target-{loop.number}", "target", "dpo", pairs, settings=training)
+        await loop.train("dpo", pairs, settings=training)
         await loop.decide(figures)
         if ratio > length_alarm:
             loop.end("length")

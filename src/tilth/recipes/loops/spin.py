@@ -18,7 +18,7 @@ from typing import Any
 
 from tilth.evaluate.paired import compare
 from tilth.models.base import Model
-from tilth.recipes.loops.loop import answers, report, split, start_of, train
+from tilth.recipes.loops.loop import report, split, start_of, train
 from tilth.recipes.loops.rounds import ASK, Rounds, asked, checker, mean
 from tilth.recipes.recipe import Candidate, Context, recipe
 from tilth.rows.row import Row, digest
@@ -86,8 +86,7 @@ async def spin(
     sampling: dict[str, Any] = {"temperature": temperature, "max_tokens": max_tokens}
     earlier: list[Candidate] = []
     while await loop.begin():
-        own = f"own {loop.number}"
-        replies = await answers(ctx, own, "target", work, samples, prompt=lambda row: asked(ctx, row), **sampling)
+        replies = await loop.ask("own", work, samples, **sampling)
         pairs: list[Candidate] = []
         same = 0
         for row, some in zip(work, replies, strict=True):
@@ -115,11 +114,8 @@ async def spin(
         for made in pairs:
             yield made
         before, sample = ctx.model("target"), held[:MARGIN_ROWS]
-        fresh = await answers(
-            ctx, f"against {loop.number}", "target", sample, prompt=lambda row: asked(ctx, row), **sampling
-        )
-        settings = {"beta": BETA, **(training or {})}
-        await train(ctx, f"target-{loop.number}", "target", "dpo", pairs + earlier, settings=settings)
+        fresh = await loop.ask("against", sample, **sampling)
+        await loop.train("dpo", pairs + earlier, settings={"beta": BETA, **(training or {})})
         earlier = pairs
         texts = [some[0].text.strip() for some in fresh]
         margins = await margin(ctx, loop.number, sample, texts, before, ctx.model("target"))

@@ -20,7 +20,6 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from tilth.models.base import Reply
 from tilth.recipes.loops.loop import answers, split, train
 from tilth.recipes.loops.rounds import ASK, Rounds, asked, checker, mean, verdicts
 from tilth.recipes.prompt import Prompt
@@ -102,7 +101,7 @@ async def star(
         said = await verdicts(ctx, judge, some, replies)
         right, wrong, failed = [], [], []
         for row, (reply,), (verdict,) in zip(some, replies, said, strict=True):
-            made = ctx.make(_columns(ctx, row, reply, source), of=row, by=reply, verdicts=[verdict], round=loop.number)
+            made = loop.made(row, reply, [verdict], source=source)
             if verdict.outcome == PASS and not (source == "rationalised" and speaks_of_hint(reply.text)):
                 right.append(made)
             else:
@@ -125,14 +124,10 @@ async def star(
         for made in kept:
             yield made
         settings = {**(training or {}), "max_steps": round(steps * growth ** (loop.number - 1))}
-        await train(ctx, f"target-{loop.number}", "target", "sft", kept, start=original, settings=settings)
+        await loop.train("sft", kept, start=original, settings=settings)
         await loop.decide({**figures, "held out before": mean(loop.scores)})
 
 
 def hinted(ctx: Context, row: Row) -> str:
     """A problem with its answer told."""
     return ctx.fill(HINT, problem=row["prompt"], answer=row["answer"])
-
-
-def _columns(ctx: Context, row: Row, reply: Reply, source: str) -> dict[str, Any]:
-    return {**row, "prompt": asked(ctx, row), "completion": reply.text.strip(), "source": source}
