@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tilth.lazy import face
 
 if TYPE_CHECKING:
+    from tilth.evaluate.arms import Against, against_first
     from tilth.evaluate.calibration import Honesty, Reliability, answer_confidence, honesty, reliability
     from tilth.evaluate.checks import contains, exact_match, grade, open_check
     from tilth.evaluate.estimates import Seeds, best_of_n, over_seeds, pass_at_k
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from tilth.evaluate.win import WinRate, win_rate
 
 _HOMES = {
-    "Honesty": "calibration", "Paired": "paired", "Perplexity": "likelihood", "Reliability": "calibration",
+    "Against": "arms", "against_first": "arms", "Honesty": "calibration", "Paired": "paired", "Perplexity": "likelihood", "Reliability": "calibration",
     "Result": "score", "SafetyRate": "safety", "Scores": "score", "Seeds": "estimates", "WinRate": "win",
     "answer_confidence": "calibration", "best_of_n": "estimates", "compare": "paired", "contains": "checks",
     "exact_match": "checks", "grade": "checks", "honesty": "calibration", "model_guard": "safety",
@@ -32,6 +33,7 @@ _HOMES = {
     "scored_by_check": "scorers", "win_rate": "win", "write_results": "results",
 }  # fmt: skip
 __all__ = [
+    "Against",
     "Honesty",
     "Paired",
     "Perplexity",
@@ -41,6 +43,7 @@ __all__ = [
     "Scores",
     "Seeds",
     "WinRate",
+    "against_first",
     "answer_confidence",
     "best_of_n",
     "compare",
