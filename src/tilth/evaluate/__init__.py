@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from tilth.evaluate.win import WinRate, win_rate
 
 _HOMES = {
-    "Against": "arms", "against_first": "arms", "Honesty": "calibration", "Paired": "paired", "Perplexity": "likelihood", "Reliability": "calibration",
+    "Against": "arms", "against_first": "arms",
+    "Honesty": "calibration", "Paired": "paired", "Perplexity": "likelihood", "Reliability": "calibration",
     "Result": "score", "SafetyRate": "safety", "Scores": "score", "Seeds": "estimates", "WinRate": "win",
     "answer_confidence": "calibration", "best_of_n": "estimates", "compare": "paired", "contains": "checks",
     "exact_match": "checks", "grade": "checks", "honesty": "calibration", "model_guard": "safety",
