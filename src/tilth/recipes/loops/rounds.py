@@ -103,7 +103,8 @@ class Rounds:
         sampling: of the held-out answers (``max_tokens``).
         number: of the round at work, from 1.
         scores: of the best accepted model so far, a held-out row each: small losses of several rounds, each within the
-            noise, would add up if a round were held against the one before.
+            noise, would add up if a round were held against the one before. The role ends with that model, unless there
+            is no gate: a later one that was merely not surely worse is a start for the next round, not a result.
     """
 
     ctx: Context
@@ -117,6 +118,7 @@ class Rounds:
     number: int = 0
     scores: list[float] = field(default_factory=list)
     _before: Model | None = None
+    _best: tuple[Model, int] | None = None
     _ended: bool = False
     _valid: float = 0.0
 
@@ -141,6 +143,7 @@ class Rounds:
         """
         made = cls(ctx, role, held_out, check, gate, Stop(rounds, patience), monitor or Monitor(), sampling)
         made.scores = await made.measure()
+        made._best = ctx.model(role), 0
         report(ctx, 0, {"held out": mean(made.scores)})
         return made
 
@@ -150,7 +153,11 @@ class Rounds:
         return await scores(self.ctx, name, self.role, self.held_out, self.check, **self.sampling)
 
     async def begin(self) -> bool:
-        """Record the round that was, and say whether there is another."""
+        """Record the round that was, and say whether there is another; if not, the best model plays the role."""
+        if self._ended and self._best is not None and self.gate != "none":
+            model, number = self._best
+            self.ctx.play(self.role, model)
+            self.ctx.note("ended with the model of round", number)
         if self.number:
             await self.ctx.round()
         if self._ended:
@@ -217,7 +224,7 @@ class Rounds:
         own = {"held out": found.after, "held out gain": found.paired.delta, "accepted": float(found.accepted)}
         report(self.ctx, self.number, {**(figures or {}), **own})
         if found.accepted and found.after > found.before:
-            self.scores = after
+            self.scores, self._best = after, (self.ctx.model(self.role), self.number)
         elif not found.accepted:
             assert self._before is not None
             self.ctx.play(self.role, self._before)
