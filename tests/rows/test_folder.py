@@ -61,6 +61,14 @@ def test_parts_have_one_schema_and_a_fixed_number_of_rows(tmp_path: Path) -> Non
     assert len({tuple(pl.read_parquet_schema(p).items()) for p in parts}) == 1
 
 
+def test_after_many_parts_the_next_are_longer_and_the_order_stays(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "r").create()
+    folder.write({"data/kept": lambda: ({"id": str(i), "v": [str(i)]} for i in range(125))}, part_rows=1)
+    parts = sorted(folder.kept.glob("*.parquet"))
+    assert [pl.read_parquet(p).height for p in parts] == [1] * 100 + [10, 10, 5]
+    assert [row["v"] for row in folder.read("data/kept")] == [[str(i)] for i in range(125)]
+
+
 def test_an_empty_table_still_has_one_typed_part(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "r").create()
     folder.write_stream(lambda: iter(()))

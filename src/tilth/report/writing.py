@@ -13,7 +13,8 @@ from tilth.errors import DiskError, UsageError
 from tilth.report.card import card_text
 from tilth.report.facts import Facts
 from tilth.report.shapes import Columns
-from tilth.rows.folder import PART_ROWS, PartWriter, RunFolder
+from tilth.rows.folder import RunFolder
+from tilth.rows.parts import PART_ROWS, PartWriter
 
 JSON_LINES = orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS
 
