@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from tilth.engine.project import count, project
+from tilth.engine.project import Numbers, project
 from tilth.errors import InputError, UsageError
 from tilth.journal.records import Outcome
 from tilth.journal.store import Journal
@@ -88,8 +88,7 @@ def erase_person(path: str | Path, *, match: str = "", ids: Iterable[str] = (), 
         record = [*(journal.meta("erased") or []), done.as_dict()]
         journal.set_meta("erased", record)
         compact(journal)
-        project(journal, folder)
-        _recount(folder, journal, record)
+        _recount(folder, journal, project(journal, folder), record)
     finally:
         journal.close()
     for name in REMADE:
@@ -142,12 +141,11 @@ def _erase_labels(folder: RunFolder, gone: set[str], match: str) -> int:
     return len(lines) - len(left)
 
 
-def _recount(folder: RunFolder, journal: Journal, record: list[dict[str, Any]]) -> None:
+def _recount(folder: RunFolder, journal: Journal, numbers: Numbers, record: list[dict[str, Any]]) -> None:
     """The summary's counts after the erasure."""
     if not folder.summary.is_file():
         return
     summary = orjson.loads(folder.summary.read_bytes())
-    numbers = count(journal)
     summary |= {
         "candidates": numbers.candidates, "kept": numbers.kept, "dropped": dict(sorted(numbers.dropped.items())),
         "failed": numbers.failed, "failed_why": dict(sorted(numbers.failures.items())), "unfinished": numbers.unfinished,

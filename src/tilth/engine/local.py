@@ -16,7 +16,7 @@ from tilth.engine.asking import Asker
 from tilth.engine.freeze import freeze, frozen_facts
 from tilth.engine.plan import Plan
 from tilth.engine.progress import Progress
-from tilth.engine.project import count, project
+from tilth.engine.project import project
 from tilth.engine.runner import Runner
 from tilth.engine.seeds import Seeds
 from tilth.engine.summary import run_summary, write_minimal_card
@@ -204,14 +204,13 @@ async def run_frozen(
         journal.set_meta("seconds", seconds)
         journal.set_meta("sent", int(journal.meta("sent") or 0) + asker.counts.sent)
         journal.commit()
-        numbers = count(journal)
+        numbers = project(journal, folder)
         if recipe.pool:
             numbers.used = (
                 min(todo or 0, seeds.total or 0) - sum(numbers.skipped.values())
                 if journal.spent()[0] or numbers.candidates
                 else 0
             )
-        project(journal, folder)
         seeds.total = seeds.total if runner.total is None else runner.total
         total = seeds.count()
         summary = run_summary(plan, recipe, frozen, numbers, asker, models, total, seconds, _state(runner, journal))

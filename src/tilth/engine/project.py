@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tilth.journal.records import Outcome
 from tilth.journal.store import Journal
 from tilth.rows.folder import RunFolder, lineage_record, verdict_record
 from tilth.rows.lineage import Lineage
@@ -37,47 +38,59 @@ class Numbers:
         """Everything that was ever a candidate."""
         return self.kept + sum(self.dropped.values()) + self.failed + self.unfinished
 
+    def add(self, outcome: Outcome) -> None:
+        """Count one outcome."""
+        content = outcome.content
+        if outcome.scope != "pool" and outcome.status in ("done", "failed"):
+            self.used += 1
+        if outcome.status == "failed":
+            self.seeds_failed += 1
+            self.failed += 1
+            self.failures[content["failed"][2].split(":")[0]] += 1
+        for name, value in content.get("notes", {}).items():
+            self.notes[name] = self.notes.get(name, 0) + value
+        for _, reason in content.get("skipped", ()):
+            self.skipped[reason] += 1
+        kept = content.get("kept", ())
+        self.kept += len(kept)
+        for _, lineage, verdicts in kept:
+            self.levels[str(lineage["level"])] += 1
+            self._tally(verdicts)
+        for _, _, verdicts, reason in content.get("dropped", ()):
+            self.dropped[reason] += 1
+            self._tally(verdicts)
+
+    def _tally(self, verdicts: list[dict[str, Any]]) -> None:
+        for verdict in verdicts:
+            self.verdicts.setdefault(verdict["verifier"], Counter())[verdict["outcome"]] += 1
+
 
 def count(journal: Journal) -> Numbers:
     """Count the outcomes of a run."""
     numbers = Numbers(unfinished=journal.started())
-    pool_seeds: set[str] = set()
     for outcome in journal.outcomes():
-        content = outcome.content
-        if outcome.scope == "pool":
-            pool_seeds.add("pool")
-        elif outcome.status in ("done", "failed"):
-            numbers.used += 1
-        numbers.seeds_failed += outcome.status == "failed"
-        numbers.failed += outcome.status == "failed"
-        if outcome.status == "failed":
-            numbers.failures[content["failed"][2].split(":")[0]] += 1
-        for name, value in content.get("notes", {}).items():
-            numbers.notes[name] = numbers.notes.get(name, 0) + value
-        for _, reason in content.get("skipped", ()):
-            numbers.skipped[reason] += 1
-        numbers.kept += len(content.get("kept", ()))
-        for _, lineage, verdicts in content.get("kept", ()):
-            numbers.levels[str(lineage["level"])] += 1
-            _tally(numbers, verdicts)
-        for _, _, verdicts, reason in content.get("dropped", ()):
-            numbers.dropped[reason] += 1
-            _tally(numbers, verdicts)
+        numbers.add(outcome)
     return numbers
 
 
-def project(journal: Journal, folder: RunFolder) -> None:
-    """Write `data/`, `lineage/` and `verdicts/` from the journal.
+def project(journal: Journal, folder: RunFolder) -> Numbers:
+    """Write `data/`, `lineage/` and `verdicts/` from the journal; returns what `count` does, without a pass of its own.
 
     Raises:
         DiskError: no space; what stood there before still stands.
     """
-    folder.write_stream(lambda: _records(journal), first=lambda: _records(journal, evidence=False))
+    numbers = Numbers(unfinished=journal.started())
+    folder.write_stream(lambda: _records(journal), first=lambda: _records(journal, numbers))
+    return numbers
 
 
-def _records(journal: Journal, *, evidence: bool = True) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _records(journal: Journal, numbers: Numbers | None = None) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """All records; or, while `numbers` counts, those whose types are not known yet."""
     sources: set[str] = set()
+    evidence = numbers is None
     for outcome in journal.outcomes():
+        if numbers is not None:
+            numbers.add(outcome)
         content = outcome.content
         for columns, lineage, verdicts in content.get("kept", ()):
             yield "data/kept", {"id": lineage["id"], **columns}
@@ -105,8 +118,3 @@ def _evidence(
     yield "lineage", lineage_record(lineage)
     for verdict in verdicts:
         yield "verdicts", verdict_record(lineage["id"], Verdict.from_dict(verdict))
-
-
-def _tally(numbers: Numbers, verdicts: list[dict[str, Any]]) -> None:
-    for verdict in verdicts:
-        numbers.verdicts.setdefault(verdict["verifier"], Counter())[verdict["outcome"]] += 1
