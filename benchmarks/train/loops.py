@@ -5,7 +5,7 @@
 Each seed has its own start model, its own seeds of the loop and its own held-out share for the gate; all have the same test
 problems, which no loop saw. The settings of `loop_worlds.py` were chosen with the seeds 0 and 1 on the test problems of seed
 9999; the defaults here are others. A cell is the share of greedy answers that are right; `*` marks a model that the gate
-rejected, bold the one that the loop ends with: the best on its own held-out rows. The lines below compare that one, over
+rejected, bold the one that the loop ends with. The lines below compare that one, over
 all seeds, with the one that the loop starts from, and other models that it trains, with two intervals: of the paired
 bootstrap over problems (new problems, these trainings), and Student's over seeds (new trainings). Answers are drawn on one
 thread; the CPU minutes are those of all processes.

@@ -103,8 +103,10 @@ class Rounds:
         sampling: of the held-out answers (``max_tokens``).
         number: of the round at work, from 1.
         scores: of the best accepted model so far, a held-out row each: small losses of several rounds, each within the
-            noise, would add up if a round were held against the one before. The role ends with that model, unless there
-            is no gate: a later one that was merely not surely worse is a start for the next round, not a result.
+            noise, would add up if a round were held against the one before.
+
+    The loop ends with the last model that the gate let pass; but where that is below the first on the held-out rows, with the
+    best one, which may be the first. (Always ending with the best costs gains: it follows the noise of few rows.)
     """
 
     ctx: Context
@@ -118,6 +120,8 @@ class Rounds:
     number: int = 0
     scores: list[float] = field(default_factory=list)
     _before: Model | None = None
+    _first: float = 0.0
+    _now: tuple[float, int] = (0.0, 0)
     _best: tuple[Model, int] | None = None
     _ended: bool = False
     _valid: float = 0.0
@@ -143,7 +147,8 @@ class Rounds:
         """
         made = cls(ctx, role, held_out, check, gate, Stop(rounds, patience), monitor or Monitor(), sampling)
         made.scores = await made.measure()
-        made._best = ctx.model(role), 0
+        made._first, made._best = mean(made.scores), (ctx.model(role), 0)
+        made._now = made._first, 0
         report(ctx, 0, {"held out": mean(made.scores)})
         return made
 
@@ -153,11 +158,9 @@ class Rounds:
         return await scores(self.ctx, name, self.role, self.held_out, self.check, **self.sampling)
 
     async def begin(self) -> bool:
-        """Record the round that was, and say whether there is another; if not, the best model plays the role."""
-        if self._ended and self._best is not None and self.gate != "none":
-            model, number = self._best
-            self.ctx.play(self.role, model)
-            self.ctx.note("ended with the model of round", number)
+        """Record the round that was, and say whether there is another; if not, the role is played by the model to end with."""
+        if self._ended:
+            self._conclude()
         if self.number:
             await self.ctx.round()
         if self._ended:
@@ -223,6 +226,8 @@ class Rounds:
         found = gate(self.scores, after, self.gate)
         own = {"held out": found.after, "held out gain": found.paired.delta, "accepted": float(found.accepted)}
         report(self.ctx, self.number, {**(figures or {}), **own})
+        if found.accepted:
+            self._now = found.after, self.number
         if found.accepted and found.after > found.before:
             self.scores, self._best = after, (self.ctx.model(self.role), self.number)
         elif not found.accepted:
@@ -230,6 +235,13 @@ class Rounds:
             self.ctx.play(self.role, self._before)
         self._ended = self.stop.after(found.accepted, self.number)
         return found.accepted
+
+    def _conclude(self) -> None:
+        held, number = self._now
+        if held < self._first and self.gate != "none" and self._best is not None:
+            model, number = self._best
+            self.ctx.play(self.role, model)
+        self.ctx.note("ended with the model of round", number)
 
     def end(self, why: str) -> None:
         """Let this round be the last."""
