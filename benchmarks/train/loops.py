@@ -58,11 +58,12 @@ def main() -> None:
     print("|---|" + "---|" * len(names))
     for i, found in enumerate(runs):
         cells = {name: f"{mean(right):.3f}{'' if accepted else '*'}" for name, right, accepted in found}
-        cells[ends[i]] = f"**{cells[ends[i]]}**"
+        if ends[i] in cells:
+            cells[ends[i]] = f"**{cells[ends[i]]}**"
         print(f"| {args.first + i} | " + " | ".join(cells.get(name, "") for name in names) + " |")
     models = [{name: right for name, right, *_ in found} for found in runs]
     for model, end in zip(models, ends, strict=True):
-        model["end"] = model[end]
+        model["end"] = model.get(end, [])
     for a, b in [*case.pairs, ("end", "start")] if case.role == "target" else case.pairs:
         print(f"{a} over {b}: {gain([m[b] for m in models], [m[a] for m in models])}")
     print(f"{len(runs)} seeds, {len(test)} problems")
