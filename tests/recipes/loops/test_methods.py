@@ -248,6 +248,15 @@ def test_weak_to_strong_measures_every_student_and_the_gap(tmp_path: Path) -> No
     assert rebuilt(done) == kept(done)
 
 
+def test_a_weak_model_without_a_readable_label_ends_weak_to_strong_before_a_training() -> None:
+    from tilth.recipes.loops.weak_to_strong import weak_to_strong
+
+    mute = FunctionModel(lambda request, draw: "who knows", "mute")
+    found = conserved(run_recipe(weak_to_strong, PROBLEMS, {"weak": mute, "strong": mute}, train_weak=False, aux=0.0))
+    assert not found.kept and {reason for _, reason in found.dropped} == {"weak:unknown:no-label"}
+    assert found.numbers.notes["round 1: ended by no readable label"] == 1
+
+
 def test_the_gap_recovered_is_0_for_a_copy_of_the_weak_1_for_the_ceiling_and_not_given_without_a_gap() -> None:
     weak, ceiling = [0.0] * 60 + [1.0] * 40, [0.0] * 10 + [1.0] * 90
     assert gap_recovered(weak, weak, ceiling) == 0

@@ -105,6 +105,10 @@ async def weak_to_strong(
             yield item
         else:
             ctx.drop(item, "weak:unknown:no-label")
+    if not used:
+        loop.end("no readable label")
+        await loop.begin()
+        return
     seeds = {row.id: row for row in second}
     true = [seeds[item.lineage.parents[0]] for item in used]
     agree = mean([float(item["weak_answer"] == str(row["answer"])) for item, row in zip(used, true, strict=True)])
