@@ -14,11 +14,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import orjson
 import polars as pl
 
-from tilth.evaluate import compare, over_seeds
+from tilth.evaluate import compare_runs, over_seeds
 
 
 def main() -> None:
@@ -71,8 +70,8 @@ def _mean(found: Sequence[Mapping[str, Any]]) -> str:
 def _against(base: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, Any]]) -> list[str]:
     if found is base:
         return ["", "", ""]
-    d = compare([r["right"] for r in base], [r["right"] for r in found])
-    by_seed = over_seeds([np.subtract(b["right"], a["right"]).tolist() for a, b in zip(base, found, strict=True)]).mean
+    d, over = compare_runs([r["right"] for r in base], [r["right"] for r in found])
+    by_seed = over.mean
     won = sum(b["score"] > a["score"] for a, b in zip(base, found, strict=True))
     return [
         f"{d.delta:+.3f} [{d.lo:+.3f}, {d.hi:+.3f}]",

@@ -21,14 +21,13 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import orjson
 from loop_worlds import CASES, FRESH, Case, Problems, clean
 
 from tilth.cli.common import parse_settings
 from tilth.engine.local import run_plan
 from tilth.engine.plan import Plan
-from tilth.evaluate import compare, over_seeds
+from tilth.evaluate import compare_runs
 from tilth.models.nano import Nano
 from tilth.models.spec import open_model
 
@@ -119,8 +118,8 @@ def ended(found: Sequence[Measured], notes: Mapping[str, float]) -> str:
 
 def gain(before: Sequence[Sequence[float]], after: Sequence[Sequence[float]]) -> str:
     """The mean difference, its interval over problems and its interval over seeds."""
-    found = compare(before, after)
-    seeds = over_seeds([np.subtract(b, a).tolist() for a, b in zip(before, after, strict=True)]).mean
+    found, over = compare_runs(before, after)
+    seeds = over.mean
     return f"{found.delta:+.3f} [{found.lo:+.3f}, {found.hi:+.3f}] over problems, [{seeds.lo:+.3f}, {seeds.hi:+.3f}] over seeds"
 
 

@@ -151,6 +151,7 @@ def test_train_refuses_arms_that_it_cannot_tell_apart(data: Path, tmp_path: Path
         ([str(data), f"b={data}", "--set", "seed=1"], "seeds from --seeds"),
         ([str(data), f"b={data}", "--recipe-only"], "writes one training"),
         ([str(data), "--test", str(data), "--set", "tokens=9", "--equal", "steps"], "'prompt'|equal in tokens"),
+        ([str(data), "--check", "exact"], "--check is about arms"),
     ):
         with pytest.raises(TilthError, match=says):
             call(train, *words, *common)

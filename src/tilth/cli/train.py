@@ -36,9 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arms.add_argument("--seeds", metavar="A,B,..", help="a training of each FILE for each seed, into DIR/NAME-SEED (0)")
     arms.add_argument("--test", metavar="FILE", help="rows that all trained models are asked, for one table in DIR")
     arms.add_argument("--check", metavar="NAME", help="of the answers: maths (default), exact, contains or a verifier")
-    arms.add_argument("--max-tokens", type=int, default=512, metavar="N", help="of an answer (512)")
+    arms.add_argument("--max-tokens", type=int, metavar="N", help="of an answer (512)")
     arms.add_argument(
-        "--equal", choices=("tokens", "steps"), default="tokens",
+        "--equal", choices=("tokens", "steps"),
         help="tokens (default): every arm reads as many as the first, or as --set tokens=N says; steps: the same steps",
     )  # fmt: skip
     add_columns(parser)
@@ -51,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
     from tilth.cli.common import parse_settings, print_json, say
     from tilth.cli.joining import note_data
+    from tilth.errors import UsageError
     from tilth.rows.read import parse_map, read_rows
     from tilth.train.config import need_torch
     from tilth.train.engine import choose, plain_config, train
@@ -65,6 +66,13 @@ def run(args: argparse.Namespace) -> int:
 
         say(f"trainer: {engine.name} ({engine.why})")
         return run_arms(args, settings)
+    idle = [
+        flag
+        for flag, given in (("--check", args.check), ("--max-tokens", args.max_tokens), ("--equal", args.equal))
+        if given
+    ]
+    if idle:
+        raise UsageError(f"{idle[0]} is about arms", todo="give several FILEs, --seeds or --test, or leave it out")
     (file,) = args.file
     rows = list(read_rows(file, parse_map(args.map)))
     if args.recipe_only:

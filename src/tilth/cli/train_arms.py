@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 TABLE = "arms.json"
 RESULTS = "results"
+MAX_TOKENS = 512
 
 
 def run_arms(args: argparse.Namespace, settings: Mapping[str, Any]) -> int:
@@ -29,7 +30,7 @@ def run_arms(args: argparse.Namespace, settings: Mapping[str, Any]) -> int:
         raise UsageError("--recipe-only writes one training", todo="call it once for each FILE, with --set seed=N")
     if "seed" in settings:
         raise UsageError("arms take their seeds from --seeds", todo="leave --set seed out")
-    files = named(args.file)
+    files, equal = named(args.file), args.equal or "tokens"
     seeds = numbers(args.seeds or "0", "--seeds")
     columns = parse_map(args.map)
     arms = {name: list(read_rows(file, columns)) for name, file in files.items()}
@@ -40,8 +41,8 @@ def run_arms(args: argparse.Namespace, settings: Mapping[str, Any]) -> int:
         say(f"trained {r.folder}: {r.steps:,} steps, {r.tokens:,} tokens, {r.seconds:.0f} CPU s")
 
     done = train_arms(
-        arms, seeds, args.out, held_out=asked, method=args.method, base=args.model, settings=settings, equal=args.equal,
-        check=None, max_tokens=args.max_tokens, tell=tell,
+        arms, seeds, args.out, held_out=asked, method=args.method, base=args.model, settings=settings, equal=equal,
+        check=None, max_tokens=args.max_tokens or MAX_TOKENS, tell=tell,
     )  # fmt: skip
     by_arm = {name: [r for r in done if r.arm == name] for name in arms}
     runs = _scores(by_arm, test, check) if test else {}
@@ -50,7 +51,7 @@ def run_arms(args: argparse.Namespace, settings: Mapping[str, Any]) -> int:
         _write(out / RESULTS / name, name, some, by_arm[name], files[name], args)
     found = {
         "arms": _told(by_arm, runs),
-        "equal": args.equal,
+        "equal": equal,
         "method": args.method,
         "base": args.model,
         "out": str(out),

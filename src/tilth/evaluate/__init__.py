@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tilth.lazy import face
 
 if TYPE_CHECKING:
-    from tilth.evaluate.arms import Against, against_first
+    from tilth.evaluate.arms import Against, against_first, compare_runs
     from tilth.evaluate.calibration import Honesty, Reliability, answer_confidence, honesty, reliability
     from tilth.evaluate.checks import contains, exact_match, grade, open_check
     from tilth.evaluate.estimates import Seeds, best_of_n, over_seeds, pass_at_k
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tilth.evaluate.win import WinRate, win_rate
 
 _HOMES = {
-    "Against": "arms", "against_first": "arms",
+    "Against": "arms", "against_first": "arms", "compare_runs": "arms",
     "Honesty": "calibration", "Paired": "paired", "Perplexity": "likelihood", "Reliability": "calibration",
     "Result": "score", "SafetyRate": "safety", "Scores": "score", "Seeds": "estimates", "WinRate": "win",
     "answer_confidence": "calibration", "best_of_n": "estimates", "compare": "paired", "contains": "checks",
@@ -48,6 +48,7 @@ __all__ = [
     "answer_confidence",
     "best_of_n",
     "compare",
+    "compare_runs",
     "contains",
     "exact_match",
     "grade",

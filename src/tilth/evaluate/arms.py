@@ -45,6 +45,17 @@ class Against:
         return found if self.equal is None else {**found, "equal_tokens": self.equal}
 
 
+def compare_runs(a: Sequence[Sequence[float]], b: Sequence[Sequence[float]]) -> tuple[Paired, Seeds]:
+    """The difference b - a of two sides with one run a seed: its interval over problems, and those over seeds.
+
+    Args:
+        a: ``[seeds][problems]``, each score from 0 to 1.
+        b: the same seeds and problems in the same order.
+    """
+    gains = [[y - x for x, y in zip(one, other, strict=True)] for one, other in zip(a, b, strict=True)]
+    return compare(a, b), over_seeds(gains)
+
+
 def against_first(
     arms: Mapping[str, Sequence[Scores]], tokens: Mapping[str, Sequence[int]] | None = None
 ) -> dict[str, Against]:
@@ -61,9 +72,8 @@ def against_first(
     (first, base), *others = scores.items()
     found = {}
     for name, runs in others:
-        mean = compare(base, runs)
+        mean, seeds = compare_runs(base, runs)
         each = tuple(compare(a, b) for a, b in zip(base, runs, strict=True))
-        gains = [[y - x for x, y in zip(a, b, strict=True)] for a, b in zip(base, runs, strict=True)]
         equal = equal_tokens(tokens[first], tokens[name]) if tokens else None
-        found[name] = Against(mean, each, over_seeds(gains), equal)
+        found[name] = Against(mean, each, seeds, equal)
     return found

@@ -90,7 +90,7 @@ def train_arms(
         seeds: of the trainings.
         out: folder; each model goes to ``out/ARM-SEED``.
         held_out: rows with ``prompt`` and what `check` reads; none where nothing is to be asked.
-        method: sft, dpo, ipo or kto; reward and prm where nothing is asked.
+        method: one of `tilth.train.config.METHODS`; reward and prm where nothing is asked.
         base: what each training starts from (`tilth.train.engine.train`).
         settings: of every training; the seed is replaced.
         equal: ``tokens`` gives every arm the same number of training tokens, padding apart: the ``tokens`` of `settings`,
